@@ -1,0 +1,1 @@
+"""The unprivileged side of Twinhull: command line, desktop app and viewer."""

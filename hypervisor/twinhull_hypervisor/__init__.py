@@ -1,0 +1,1 @@
+"""The host side of Twinhull: the core daemon and its helpers."""

@@ -1,0 +1,124 @@
+"""``org.twinhull.Daemon1``: the one definition of what the daemon can be asked.
+
+Every method has a :class:`Rule` in :data:`RULES`: the polkit action that guards it. The service refuses to
+start if a method lacks one, so a method without declared authorisation is unreachable. Secrets (passphrases,
+enrolment tokens) never travel as arguments: the client passes the read end of a pipe, type ``h``, and the
+daemon reads at most :data:`SECRET_LIMIT` bytes from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sdbus import DbusInterfaceCommonAsync, dbus_method_async, dbus_signal_async
+
+BUS_NAME = "org.twinhull.Daemon1"
+OBJECT_PATH = "/org/twinhull/Daemon1"
+INTERFACE = "org.twinhull.Daemon1"
+ERROR_NAME = "org.twinhull.Error"
+SECRET_LIMIT = 1024
+"""Longest secret accepted through a pipe, bytes."""
+URL_LIMIT = 256
+LOG_LIMIT = 1000
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How a method is guarded: the polkit action its caller must hold."""
+
+    action: str
+
+
+RULES: dict[str, Rule] = {
+    "get_status": Rule("org.twinhull.read"),
+    "get_grade": Rule("org.twinhull.read"),
+    "list_devices": Rule("org.twinhull.read"),
+    "get_log": Rule("org.twinhull.log"),
+    "enrol": Rule("org.twinhull.enrol"),
+    "create_partition": Rule("org.twinhull.partition"),
+    "start_partition": Rule("org.twinhull.partition"),
+    "stop_partition": Rule("org.twinhull.partition"),
+    "suspend_partition": Rule("org.twinhull.partition"),
+    "resume_partition": Rule("org.twinhull.partition"),
+    "reset_partition": Rule("org.twinhull.partition"),
+    "open_display": Rule("org.twinhull.display"),
+    "prove_vpn": Rule("org.twinhull.prove"),
+}
+
+
+class DaemonInterface(DbusInterfaceCommonAsync, interface_name=INTERFACE):  # type: ignore[call-arg]
+    """What ``twinhulld`` offers on the system bus. Results are JSON of the structs in api.types."""
+
+    @dbus_method_async(result_signature="s")
+    async def get_status(self) -> str:
+        """Everything at a glance, a :class:`~twinhull_policy.api.types.Status`."""
+        raise NotImplementedError
+
+    @dbus_method_async(result_signature="s")
+    async def get_grade(self) -> str:
+        """Check the host now and return a :class:`~twinhull_policy.api.types.Grade`."""
+        raise NotImplementedError
+
+    @dbus_method_async(result_signature="s")
+    async def list_devices(self) -> str:
+        """A JSON list of :class:`~twinhull_policy.api.types.DeviceInfo`."""
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="u", result_signature="s")
+    async def get_log(self, limit: int) -> str:
+        """The newest ``limit`` entries (1 to LOG_LIMIT), a :class:`~twinhull_policy.api.types.Log`."""
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="sh", result_signature="s")
+    async def enrol(self, url: str, token: int) -> str:
+        """Enrol this laptop at ``url`` with the token read from a pipe.
+
+        Returns an :class:`~twinhull_policy.api.types.EnrolmentInfo` once the certificate is held and the
+        first statement is in force. Asking again for the same server while enrolled changes nothing.
+        """
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="sh")
+    async def create_partition(self, name: str, passphrase: int) -> None:
+        """Create a partition's encrypted volume over its golden image; leaves it stopped and unlocked."""
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="sh")
+    async def start_partition(self, name: str, passphrase: int) -> None:
+        """Start a partition. An empty passphrase uses the key already held since the last unlock."""
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="sb")
+    async def stop_partition(self, name: str, force: bool) -> None:
+        """Shut a partition down and wait for it; with ``force`` cut its power."""
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="s")
+    async def suspend_partition(self, name: str) -> None:
+        """Pause a partition in memory."""
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="s")
+    async def resume_partition(self, name: str) -> None:
+        """Let a paused partition go on; the corporate one only after its confinement was checked."""
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="s")
+    async def reset_partition(self, name: str) -> None:
+        """Throw away everything a stopped, unlocked partition wrote and go back to its golden image."""
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="s", result_signature="h")
+    async def open_display(self, name: str) -> int:
+        """One new SPICE channel connection to a running partition, as a file descriptor."""
+        raise NotImplementedError
+
+    @dbus_method_async(result_signature="s")
+    async def prove_vpn(self) -> str:
+        """Run the leak canaries now; a :class:`~twinhull_policy.api.types.VpnProof`."""
+        raise NotImplementedError
+
+    @dbus_signal_async("s")
+    def changed(self) -> str:
+        """Something a :class:`~twinhull_policy.api.types.Status` shows has changed; the argument names it."""
+        raise NotImplementedError

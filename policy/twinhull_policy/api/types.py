@@ -1,0 +1,173 @@
+"""What the daemon's methods return, as it travels: JSON of these structs in one D-Bus string.
+
+A struct instead of nested ``a{sv}`` so that both ends are typed and ``--json`` prints the same thing
+(docs/adr/0002-json-structs-on-the-bus.md). Times are seconds since the epoch, UTC.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+PartitionState = Literal[
+    "absent", "locked", "stopped", "starting", "running", "paused", "stopping", "failed"
+]
+VpnState = Literal["down", "connecting", "up", "blocked", "error"]
+
+
+class Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of everything here: immutable, closed."""
+
+
+class PartitionInfo(Struct):
+    """One partition as a person sees it."""
+
+    name: str
+    state: PartitionState
+    reason: str = ""
+    """Why it is in this state when that is not obvious, in words."""
+    image: str = ""
+    """Name of the golden image it is based on."""
+    image_sha256: str = ""
+    accelerator: Literal["", "kvm", "emulation"] = ""
+    encryption: Literal["", "luks2-dm-crypt", "qemu-luks"] = ""
+    unlocked: bool = False
+    memory_mib: int = 0
+    vcpus: int = 0
+    disk_gib: int = 0
+    started_at: float = 0.0
+
+
+class VpnInfo(Struct):
+    """The corporate tunnel and its confinement."""
+
+    state: VpnState
+    reason: str = ""
+    kind: Literal["", "wireguard-kernel", "wireguard-go"] = ""
+    gateway: str = ""
+    address: str = ""
+    last_handshake: float = 0.0
+    """0 when there was none."""
+    received_bytes: int = 0
+    sent_bytes: int = 0
+    interfaces: list[str] = []
+    """What the corporate namespace holds right now."""
+    confined: bool = False
+    """True when that is exactly lo, tap and tunnel."""
+
+
+class VpnCanary(Struct):
+    """One run-time proof: what was tried, what came of it."""
+
+    name: str
+    passed: bool
+    evidence: str
+
+
+class VpnProof(Struct):
+    """All canaries of one run."""
+
+    at: float
+    passed: bool
+    canaries: list[VpnCanary]
+
+
+class EnrolmentInfo(Struct):
+    """Who this laptop belongs to; empty strings before enrolment."""
+
+    enrolled: bool
+    server: str = ""
+    tenant: str = ""
+    device_id: str = ""
+    enrolled_at: float = 0.0
+    connected: bool = False
+    """Whether the push stream is open now."""
+
+
+class PolicyInfo(Struct):
+    """The policy in force."""
+
+    sequence: int = 0
+    """Sequence number of the statement that brought it; 0 when there is none."""
+    name: str = ""
+    sha256: str = ""
+    applied_at: float = 0.0
+    expires_at: float = 0.0
+    lease_ends_at: float = 0.0
+    document: str = ""
+    """The policy document, canonical JSON; empty when there is none."""
+    last_refusal: str = ""
+    """Code and sentence of the last statement refused, empty if the newest was accepted."""
+
+
+class GradeCheck(Struct):
+    """One thing the isolation grade rests on."""
+
+    name: str
+    passed: bool
+    caps_at: Literal["A", "B", "C", "D", "E"]
+    """The best grade possible while this check fails."""
+    reason: str
+    fix: str = ""
+
+
+class Grade(Struct):
+    """What the host's isolation is worth, A (best) to E, with a reason per check."""
+
+    grade: Literal["A", "B", "C", "D", "E"]
+    checks: list[GradeCheck]
+
+
+class DeviceInfo(Struct):
+    """A device and where it is."""
+
+    id: str
+    bus: Literal["usb", "pci"]
+    name: str
+    port: str
+    verdict: Literal["deny", "host", "corporate", "personal", "ask"]
+    rule: str
+    reason: str
+    attached_to: str = ""
+
+
+class ImageInfo(Struct):
+    """A golden image on its way or here."""
+
+    name: str
+    partition: str
+    sha256: str
+    size_bytes: int
+    received_bytes: int
+    ready: bool
+
+
+class Status(Struct):
+    """Everything ``twinhull status`` and the home screen show."""
+
+    version: str
+    started_at: float
+    enrolment: EnrolmentInfo
+    policy: PolicyInfo
+    vpn: VpnInfo
+    partitions: list[PartitionInfo]
+    images: list[ImageInfo]
+    grade: Grade
+    owner_phrase: str = ""
+
+
+class LogEntry(Struct):
+    """One line of the owner's log: what was received, reported, decided or done."""
+
+    at: float
+    kind: Literal["received", "reported", "decided", "done", "refused"]
+    text: str
+    body: str = ""
+    """For received and reported: the exact bytes, as text."""
+
+
+class Log(Struct):
+    """Newest last."""
+
+    entries: list[LogEntry]

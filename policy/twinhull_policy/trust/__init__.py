@@ -1,0 +1,1 @@
+"""Pure verification: root of trust, statements, policy bodies, golden images. No I/O."""
