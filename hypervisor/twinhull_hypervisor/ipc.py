@@ -83,7 +83,12 @@ def receive_packet(connection: socket.socket) -> tuple[bytes, list[int]]:
 
 
 def call(
-    path: Path, verb: str, arguments: Mapping[str, Any] | None = None, *, fds: list[int] | None = None, timeout: float = 30.0
+    path: Path,
+    verb: str,
+    arguments: Mapping[str, Any] | None = None,
+    *,
+    fds: list[int] | None = None,
+    timeout: float = 30.0,
 ) -> Any:
     """Ask a helper once and wait for its answer.
 

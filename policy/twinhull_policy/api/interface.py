@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sdbus import DbusInterfaceCommonAsync, dbus_method_async, dbus_signal_async
+from sdbus import DbusFailedError, DbusInterfaceCommonAsync, dbus_method_async, dbus_signal_async
 
 BUS_NAME = "org.twinhull.Daemon1"
 OBJECT_PATH = "/org/twinhull/Daemon1"
@@ -20,6 +20,12 @@ SECRET_LIMIT = 1024
 """Longest secret accepted through a pipe, bytes."""
 URL_LIMIT = 256
 LOG_LIMIT = 1000
+
+
+class DaemonError(DbusFailedError):
+    """A refusal or failure on the bus; its one argument is the JSON of an ErrorReport."""
+
+    dbus_error_name = ERROR_NAME
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,7 @@ from typing import Literal
 
 import msgspec
 
-PartitionState = Literal[
-    "absent", "locked", "stopped", "starting", "running", "paused", "stopping", "failed"
-]
+PartitionState = Literal["absent", "locked", "stopped", "starting", "running", "paused", "stopping", "failed"]
 VpnState = Literal["down", "connecting", "up", "blocked", "error"]
 
 

@@ -1,0 +1,60 @@
+"""Host settings, ``/etc/twinhull/host.json``: what this machine's owner or installer decided.
+
+Read once by each process's ``main`` and passed down.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from twinhull_policy.errors import Blame, TwinhullError
+
+SETTINGS_PATH = Path("/etc/twinhull/host.json")
+SIZE_LIMIT = 64 * 1024
+
+
+class BadSettings(TwinhullError):
+    """The host settings in {path} cannot be used: {detail}."""
+
+    code = "TH-DMN-001"
+    blame = Blame.MALFORMED
+    next_step = "Mend the file; docs/architecture.md lists its fields."
+
+
+class HostSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything in the file; a missing file means the defaults, which are the strict ones."""
+
+    underlay_namespace: Annotated[str, msgspec.Meta(pattern="^([a-z][a-z0-9-]{0,31})?$")] = ""
+    """Network namespace the tunnel's UDP socket lives in; empty for the host's own."""
+    personal_dns: Annotated[list[str], msgspec.Meta(max_length=4)] = []
+    """DNS servers of the personal side, IP addresses; empty for none."""
+    allow_unconfined: bool = False
+    """Start partitions although the kernel has no mandatory access control (recorded by the owner)."""
+    owner: Annotated[str, msgspec.Meta(max_length=32)] = ""
+    """Login name of the person this laptop belongs to."""
+    owner_phrase: Annotated[str, msgspec.Meta(max_length=80)] = ""
+    """The phrase shown in the strip, chosen by the owner."""
+
+
+def load_settings(path: Path = SETTINGS_PATH) -> HostSettings:
+    """Read the settings; strict defaults when there is no file.
+
+    Raises:
+        BadSettings: the file is unreadable, too long, or not of the closed schema.
+    """
+    try:
+        with path.open("rb") as file:
+            untrusted_settings = file.read(SIZE_LIMIT + 1)
+    except FileNotFoundError:
+        return HostSettings()
+    except OSError as error:
+        raise BadSettings(path=path, detail=error.strerror) from error
+    if len(untrusted_settings) > SIZE_LIMIT:
+        raise BadSettings(path=path, detail=f"longer than {SIZE_LIMIT} bytes")
+    try:
+        return msgspec.json.decode(untrusted_settings, type=HostSettings)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadSettings(path=path, detail=error) from error
