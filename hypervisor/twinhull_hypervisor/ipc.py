@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-
 from twinhull_policy.errors import Blame, ErrorReport, RemoteError, TwinhullError
 
 PACKET_LIMIT = 64 * 1024
@@ -30,7 +29,7 @@ class HelperUnreachable(TwinhullError):
 
     code = "TH-IPC-001"
     blame = Blame.UNREACHABLE
-    next_step = "Check that the Twinhull services run: 'systemctl status twinhull.target', or run installer/quickstart again."
+    next_step = "Check that the services run (systemctl status twinhull.target), or run installer/quickstart again."
 
 
 class BadPacket(TwinhullError):

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-
 from twinhull_policy.errors import Blame, TwinhullError
 
 SETTINGS_PATH = Path("/etc/twinhull/host.json")

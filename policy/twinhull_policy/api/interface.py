@@ -52,7 +52,7 @@ RULES: dict[str, Rule] = {
 }
 
 
-class DaemonInterface(DbusInterfaceCommonAsync, interface_name=INTERFACE):  # type: ignore[call-arg]
+class DaemonInterface(DbusInterfaceCommonAsync, interface_name=INTERFACE):
     """What ``twinhulld`` offers on the system bus. Results are JSON of the structs in api.types."""
 
     @dbus_method_async(result_signature="s")

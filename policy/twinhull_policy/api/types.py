@@ -18,7 +18,7 @@ class Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Base of everything here: immutable, closed."""
 
 
-class PartitionInfo(Struct):
+class PartitionInfo(Struct, frozen=True):
     """One partition as a person sees it."""
 
     name: str
@@ -37,7 +37,7 @@ class PartitionInfo(Struct):
     started_at: float = 0.0
 
 
-class VpnInfo(Struct):
+class VpnInfo(Struct, frozen=True):
     """The corporate tunnel and its confinement."""
 
     state: VpnState
@@ -55,7 +55,7 @@ class VpnInfo(Struct):
     """True when that is exactly lo, tap and tunnel."""
 
 
-class VpnCanary(Struct):
+class VpnCanary(Struct, frozen=True):
     """One run-time proof: what was tried, what came of it."""
 
     name: str
@@ -63,7 +63,7 @@ class VpnCanary(Struct):
     evidence: str
 
 
-class VpnProof(Struct):
+class VpnProof(Struct, frozen=True):
     """All canaries of one run."""
 
     at: float
@@ -71,7 +71,7 @@ class VpnProof(Struct):
     canaries: list[VpnCanary]
 
 
-class EnrolmentInfo(Struct):
+class EnrolmentInfo(Struct, frozen=True):
     """Who this laptop belongs to; empty strings before enrolment."""
 
     enrolled: bool
@@ -83,7 +83,7 @@ class EnrolmentInfo(Struct):
     """Whether the push stream is open now."""
 
 
-class PolicyInfo(Struct):
+class PolicyInfo(Struct, frozen=True):
     """The policy in force."""
 
     sequence: int = 0
@@ -99,7 +99,7 @@ class PolicyInfo(Struct):
     """Code and sentence of the last statement refused, empty if the newest was accepted."""
 
 
-class GradeCheck(Struct):
+class GradeCheck(Struct, frozen=True):
     """One thing the isolation grade rests on."""
 
     name: str
@@ -110,14 +110,14 @@ class GradeCheck(Struct):
     fix: str = ""
 
 
-class Grade(Struct):
+class Grade(Struct, frozen=True):
     """What the host's isolation is worth, A (best) to E, with a reason per check."""
 
     grade: Literal["A", "B", "C", "D", "E"]
     checks: list[GradeCheck]
 
 
-class DeviceInfo(Struct):
+class DeviceInfo(Struct, frozen=True):
     """A device and where it is."""
 
     id: str
@@ -130,7 +130,7 @@ class DeviceInfo(Struct):
     attached_to: str = ""
 
 
-class ImageInfo(Struct):
+class ImageInfo(Struct, frozen=True):
     """A golden image on its way or here."""
 
     name: str
@@ -141,7 +141,7 @@ class ImageInfo(Struct):
     ready: bool
 
 
-class Status(Struct):
+class Status(Struct, frozen=True):
     """Everything ``twinhull status`` and the home screen show."""
 
     version: str
@@ -155,7 +155,7 @@ class Status(Struct):
     owner_phrase: str = ""
 
 
-class LogEntry(Struct):
+class LogEntry(Struct, frozen=True):
     """One line of the owner's log: what was received, reported, decided or done."""
 
     at: float
@@ -165,7 +165,7 @@ class LogEntry(Struct):
     """For received and reported: the exact bytes, as text."""
 
 
-class Log(Struct):
+class Log(Struct, frozen=True):
     """Newest last."""
 
     entries: list[LogEntry]

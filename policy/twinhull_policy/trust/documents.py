@@ -53,11 +53,7 @@ class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     root_version: Sequence
     policies: Annotated[list[Sha256], msgspec.Meta(max_length=8)]
     images: Images
-    vpn_addresses: Annotated[
-        list[Annotated[str, msgspec.Meta(max_length=64)]], msgspec.Meta(max_length=4)
-    ]
+    vpn_addresses: Annotated[list[Annotated[str, msgspec.Meta(max_length=64)]], msgspec.Meta(max_length=4)]
     """This device's addresses inside the tunnel, CIDR."""
-    commands: Annotated[
-        list[Annotated[str, msgspec.Meta(max_length=2048)]], msgspec.Meta(max_length=8)
-    ] = []
+    commands: Annotated[list[Annotated[str, msgspec.Meta(max_length=2048)]], msgspec.Meta(max_length=8)] = []
     """DSSE envelopes signed by the command key."""
