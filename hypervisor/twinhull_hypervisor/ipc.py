@@ -29,7 +29,7 @@ class HelperUnreachable(TwinhullError):
 
     code = "TH-IPC-001"
     blame = Blame.UNREACHABLE
-    next_step = "Check that the services run (systemctl status twinhull.target), or run installer/quickstart again."
+    next_step = "Run 'systemctl status twinhull.target', or installer/quickstart again."
 
 
 class BadPacket(TwinhullError):

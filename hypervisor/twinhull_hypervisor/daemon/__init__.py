@@ -1,0 +1,1 @@
+"""The core: state, partitions, what the fleet server says, and the D-Bus service in front of it all."""

@@ -1,0 +1,56 @@
+"""Where the core keeps and finds things (docs/architecture.md, "Files"); tests pass their own root."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from twinhull_policy.names import Partition
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Every path the core uses, from three roots."""
+
+    state: Path = Path("/var/lib/twinhull")
+    fetch: Path = Path("/var/lib/twinhull-fetch")
+    run: Path = Path("/run/twinhull")
+
+    @property
+    def database(self) -> Path:
+        """The state database."""
+        return self.state / "state.sqlite"
+
+    @property
+    def images(self) -> Path:
+        """Verified golden images, named by hash."""
+        return self.state / "images"
+
+    def volume(self, partition: Partition) -> Path:
+        """The directory that is a partition's volume."""
+        return self.state / "volumes" / partition
+
+    @property
+    def netd_socket(self) -> Path:
+        """Where twinhull-netd listens."""
+        return self.run / "netd.sock"
+
+    @property
+    def fetch_socket(self) -> Path:
+        """Where twinhull-fetch listens."""
+        return self.run / "fetch.sock"
+
+    @property
+    def inbox(self) -> Path:
+        """What fetch brought; nothing in it is trusted."""
+        return self.fetch / "inbox"
+
+    @property
+    def metadata(self) -> Path:
+        """The repository metadata fetch brought; nothing in it is trusted."""
+        return self.fetch / "repository" / "metadata"
+
+    @property
+    def targets(self) -> Path:
+        """The images fetch brought; nothing in it is trusted."""
+        return self.fetch / "repository" / "targets"

@@ -1,0 +1,179 @@
+"""``org.twinhull.Daemon1`` on the bus: authorise, bound, hand over to the core, translate errors.
+
+A method reaches the core only through :func:`guarded`, which takes its polkit action from ``RULES``; a method
+without a rule fails at import, so it cannot be served.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from typing import Concatenate, ParamSpec, TypeVar
+
+import msgspec
+from sdbus import dbus_method_async_override, get_current_message
+
+from twinhull_policy.api.interface import LOG_LIMIT, RULES, URL_LIMIT, DaemonError, DaemonInterface
+from twinhull_policy.errors import Blame, TwinhullError, printable
+from twinhull_policy.names import Partition
+
+from .authority import Authority
+from .core import Core
+from .secret import read_secret, wipe
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class UnknownPartition(TwinhullError):
+    """There is no partition called “{name}”."""
+
+    code = "TH-DMN-006"
+    blame = Blame.MALFORMED
+    next_step = "The partitions are 'corporate' and 'personal'."
+
+
+class ArgumentOutOfBounds(TwinhullError):
+    """The argument {argument} is out of bounds: {detail}."""
+
+    code = "TH-DMN-007"
+    blame = Blame.MALFORMED
+    next_step = "Run the command with --help to see what it takes."
+
+
+class Unexpected(TwinhullError):
+    """Something unexpected went wrong inside the Twinhull service."""
+
+    code = "TH-DMN-008"
+    next_step = "Look at the service's log ('journalctl -u twinhulld') and report it."
+
+
+def _as_bus_error(error: TwinhullError) -> DaemonError:
+    return DaemonError(msgspec.json.encode(error.report()).decode())
+
+
+def guarded(
+    method: Callable[Concatenate[DaemonService, P], Awaitable[R]],
+) -> Callable[Concatenate[DaemonService, P], Awaitable[R]]:
+    """Serve a method of the interface only to callers its rule allows; every failure leaves as DaemonError."""
+    action = RULES[method.__name__].action
+
+    @functools.wraps(method)
+    async def wrapper(self: DaemonService, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            sender = get_current_message().sender
+            if sender is None:
+                raise ArgumentOutOfBounds(argument="sender", detail="the call has no sender")
+            await self.authority.check(sender, action)
+            return await method(self, *args, **kwargs)
+        except TwinhullError as error:
+            raise _as_bus_error(error) from error
+        except Exception as error:
+            logger.exception("unexpected error in %s", method.__name__)
+            raise _as_bus_error(Unexpected()) from error
+
+    return dbus_method_async_override()(wrapper)
+
+
+def _partition(untrusted_name: str) -> Partition:
+    try:
+        return Partition(untrusted_name)
+    except ValueError as error:
+        raise UnknownPartition(name=printable(untrusted_name, 40)) from error
+
+
+def _json(document: object) -> str:
+    return msgspec.json.encode(document).decode()
+
+
+class DaemonService(DaemonInterface):
+    """The served object.
+
+    Attributes:
+        core: does the work.
+        authority: decides who may ask for it.
+    """
+
+    def __init__(self, core: Core, authority: Authority) -> None:
+        super().__init__()
+        self.core = core
+        self.authority = authority
+        core.on_change = self.changed.emit
+
+    @guarded
+    async def get_status(self) -> str:
+        return _json(await self.core.status())
+
+    @guarded
+    async def get_grade(self) -> str:
+        return _json(await self.core.grade())
+
+    @guarded
+    async def list_devices(self) -> str:
+        return _json(await self.core.devices())
+
+    @guarded
+    async def get_log(self, limit: int) -> str:
+        if not 1 <= limit <= LOG_LIMIT:
+            raise ArgumentOutOfBounds(argument="limit", detail=f"1 to {LOG_LIMIT}")
+        return _json(await self.core.log(limit))
+
+    @guarded
+    async def enrol(self, url: str, token: int) -> str:
+        if len(url) > URL_LIMIT or not url.isprintable() or not url.startswith("https://"):
+            raise ArgumentOutOfBounds(argument="URL", detail=f"an https:// address of at most {URL_LIMIT} characters")
+        secret = await asyncio.to_thread(read_secret, token)
+        try:
+            return _json(await self.core.enrol(url, secret))
+        finally:
+            wipe(secret)
+
+    @guarded
+    async def create_partition(self, name: str, passphrase: int) -> None:
+        partition = _partition(name)
+        secret = await asyncio.to_thread(read_secret, passphrase)
+        try:
+            await self.core.partitions.create(partition, secret)
+        finally:
+            wipe(secret)
+
+    @guarded
+    async def start_partition(self, name: str, passphrase: int) -> None:
+        partition = _partition(name)
+        secret = await asyncio.to_thread(read_secret, passphrase)
+        try:
+            await self.core.partitions.start(partition, secret)
+        finally:
+            wipe(secret)
+
+    @guarded
+    async def stop_partition(self, name: str, force: bool) -> None:
+        await self.core.partitions.stop(_partition(name), force=force)
+
+    @guarded
+    async def suspend_partition(self, name: str) -> None:
+        await self.core.partitions.suspend(_partition(name))
+
+    @guarded
+    async def resume_partition(self, name: str) -> None:
+        await self.core.partitions.resume(_partition(name))
+
+    @guarded
+    async def reset_partition(self, name: str) -> None:
+        await self.core.partitions.reset(_partition(name))
+
+    @guarded
+    async def open_display(self, name: str) -> int:
+        fd = await self.core.partitions.open_display(_partition(name))
+        # The reply duplicates the descriptor when it is built, in this same step of the loop.
+        asyncio.get_running_loop().call_soon(os.close, fd)
+        return fd
+
+    @guarded
+    async def prove_vpn(self) -> str:
+        return _json(await self.core.prove_vpn())
