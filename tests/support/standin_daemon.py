@@ -1,0 +1,361 @@
+"""A stand-in for ``twinhulld`` that serves the real D-Bus interface from memory.
+
+The peer is faked, not the functions: clients under test talk to it over a real bus through
+``twinhull_policy.api.interface``. Use the fixture ``standin`` (tests/conftest.py) or :func:`standin_daemon`::
+
+    with standin_daemon(tmp_path) as standin:
+        standin.fail("start_partition", ErrorReport("TH-PAR-001", "No.", "Do this.", 1))
+        standin.status = demonstration_status(corporate="running")
+        standin.announce("partition:corporate")
+        assert standin.calls == [("get_status", ())]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+from sdbus import DbusAccessDeniedError, DbusFailedError, dbus_method_async_override, sd_bus_open_system
+from twinhull_policy.api.interface import (
+    BUS_NAME,
+    OBJECT_PATH,
+    SECRET_LIMIT,
+    DaemonError,
+    DaemonInterface,
+)
+from twinhull_policy.api.types import (
+    DeviceInfo,
+    EnrolmentInfo,
+    Grade,
+    GradeCheck,
+    ImageInfo,
+    Log,
+    LogEntry,
+    PartitionInfo,
+    PartitionState,
+    PolicyInfo,
+    Status,
+    VpnCanary,
+    VpnInfo,
+    VpnProof,
+)
+from twinhull_policy.errors import ErrorReport
+
+from tests.support.private_bus import private_bus
+
+START_TIMEOUT = 20.0
+DIGEST = "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8"
+
+
+def demonstration_status(
+    *,
+    enrolled: bool = True,
+    corporate: PartitionState = "running",
+    personal: PartitionState = "running",
+    vpn: VpnInfo | None = None,
+) -> Status:
+    """A plausible status; with ``enrolled`` False, that of a fresh machine."""
+    grade = Grade(
+        grade="E",
+        checks=[
+            GradeCheck(
+                name="hardware virtualisation", passed=True, caps_at="E", reason="a guest booted under KVM"
+            ),
+            GradeCheck(
+                name="mandatory access control",
+                passed=False,
+                caps_at="E",
+                reason="AppArmor is off",
+                fix="Boot with apparmor=1.",
+            ),
+        ],
+    )
+    if not enrolled:
+        return Status(
+            version="0.1.0",
+            started_at=1_790_000_000.0,
+            enrolment=EnrolmentInfo(enrolled=False),
+            policy=PolicyInfo(),
+            vpn=VpnInfo(state="down", reason="not enrolled"),
+            partitions=[
+                PartitionInfo(name="corporate", state="absent"),
+                PartitionInfo(name="personal", state="absent"),
+            ],
+            images=[],
+            grade=grade,
+        )
+    up = VpnInfo(
+        state="up",
+        kind="wireguard-go",
+        gateway="203.0.113.2:51820",
+        address="10.77.1.5/32",
+        last_handshake=time.time() - 20,
+        received_bytes=4_400_000,
+        sent_bytes=310_000,
+        interfaces=["lo", "th-corp0", "th-wg0"],
+        confined=True,
+    )
+    return Status(
+        version="0.1.0",
+        started_at=1_790_000_000.0,
+        enrolment=EnrolmentInfo(
+            enrolled=True,
+            server="https://localhost:8443",
+            tenant="example",
+            device_id="laptop-1",
+            enrolled_at=1_790_000_000.0,
+            connected=True,
+        ),
+        policy=PolicyInfo(
+            sequence=3,
+            name="everyday",
+            sha256=DIGEST,
+            applied_at=1_790_000_100.0,
+            expires_at=1_900_000_000.0,
+            lease_ends_at=1_900_000_000.0,
+            document="{}",
+        ),
+        vpn=vpn or up,
+        partitions=[
+            PartitionInfo(
+                name=name,
+                state=state,
+                image=f"{name}-desktop",
+                image_sha256=DIGEST,
+                accelerator="emulation",
+                encryption="qemu-luks",
+                unlocked=state not in ("absent", "locked"),
+                memory_mib=2048,
+                vcpus=2,
+                disk_gib=16,
+                started_at=1_790_000_200.0 if state == "running" else 0.0,
+            )
+            for name, state in (("corporate", corporate), ("personal", personal))
+        ],
+        images=[
+            ImageInfo(
+                name=f"{name}-desktop",
+                partition=name,
+                sha256=DIGEST,
+                size_bytes=900_000_000,
+                received_bytes=900_000_000,
+                ready=True,
+            )
+            for name in ("corporate", "personal")
+        ],
+        grade=grade,
+        owner_phrase="amber kettle",
+    )
+
+
+class StandInDaemon(DaemonInterface):
+    """Answers every method from its public attributes, which a test sets before or during the run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.status = demonstration_status()
+        self.devices = [
+            DeviceInfo(
+                id="usb-1-2",
+                bus="usb",
+                name="Example Flash Drive",
+                port="1-2",
+                verdict="deny",
+                rule="default",
+                reason="no rule grants it",
+            )
+        ]
+        self.log = Log(
+            entries=[
+                LogEntry(at=1_790_000_050.0, kind="received", text="statement 3", body='{"sequence":3}'),
+                LogEntry(at=1_790_000_060.0, kind="reported", text="state", body='{"policy":"everyday"}'),
+                LogEntry(at=1_790_000_070.0, kind="done", text="policy everyday applied"),
+            ]
+        )
+        self.proof = VpnProof(
+            at=1_790_000_300.0,
+            passed=True,
+            canaries=[VpnCanary(name="tunnel-down", passed=True, evidence="0 packets left the underlay")],
+        )
+        self.calls: list[tuple[str, tuple[object, ...]]] = []
+        """Method names and arguments as they came; a secret appears as the text read from its pipe."""
+        self.display: Callable[[str], int] = self._loose_display
+        """Makes the descriptor open_display returns; the stand-in closes its own copy after sending it."""
+        self.display_peers: list[socket.socket] = []
+        """The far ends of the descriptors handed out by the default ``display``."""
+        self._failures: dict[str, DbusFailedError] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def fail(self, method: str, report: ErrorReport) -> None:
+        """From now on ``method`` ends with this error."""
+        self._failures[method] = DaemonError(msgspec.json.encode(report).decode())
+
+    def deny(self, method: str) -> None:
+        """From now on ``method`` is refused as polkit refuses."""
+        self._failures[method] = DbusAccessDeniedError("not authorised")
+
+    def break_with(self, method: str, error: DbusFailedError) -> None:
+        """From now on ``method`` ends with an arbitrary D-Bus error."""
+        self._failures[method] = error
+
+    def allow(self, method: str) -> None:
+        """Undo ``fail``, ``deny`` and ``break_with`` for ``method``."""
+        self._failures.pop(method, None)
+
+    def announce(self, subject: str) -> None:
+        """Emit ``changed(subject)``; callable from any thread."""
+        if self._loop is None:
+            raise RuntimeError("the stand-in is not serving")
+        self._loop.call_soon_threadsafe(self.changed.emit, subject)
+
+    def set_partition(self, name: str, **changes: object) -> None:
+        """Replace fields of one partition in the status."""
+        partitions = [
+            msgspec.structs.replace(p, **changes) if p.name == name else p for p in self.status.partitions
+        ]
+        self.status = msgspec.structs.replace(self.status, partitions=partitions)
+
+    def close(self) -> None:
+        """Close the far ends of displays handed out."""
+        for peer in self.display_peers:
+            peer.close()
+
+    def _record(self, method: str, *arguments: object) -> None:
+        self.calls.append((method, arguments))
+        if method in self._failures:
+            raise self._failures[method]
+
+    def _loose_display(self, name: str) -> int:
+        near, far = socket.socketpair()
+        self.display_peers.append(far)
+        return near.detach()
+
+    @dbus_method_async_override()
+    async def get_status(self) -> str:
+        self._record("get_status")
+        return msgspec.json.encode(self.status).decode()
+
+    @dbus_method_async_override()
+    async def get_grade(self) -> str:
+        self._record("get_grade")
+        return msgspec.json.encode(self.status.grade).decode()
+
+    @dbus_method_async_override()
+    async def list_devices(self) -> str:
+        self._record("list_devices")
+        return msgspec.json.encode(self.devices).decode()
+
+    @dbus_method_async_override()
+    async def get_log(self, limit: int) -> str:
+        self._record("get_log", limit)
+        return msgspec.json.encode(Log(entries=self.log.entries[-limit:])).decode()
+
+    @dbus_method_async_override()
+    async def enrol(self, url: str, token: int) -> str:
+        self._record("enrol", url, await read_secret(token))
+        enrolment = demonstration_status().enrolment
+        self.status = msgspec.structs.replace(self.status, enrolment=enrolment)
+        self.changed.emit("enrolment")
+        return msgspec.json.encode(enrolment).decode()
+
+    @dbus_method_async_override()
+    async def create_partition(self, name: str, passphrase: int) -> None:
+        self._record("create_partition", name, await read_secret(passphrase))
+        self._becomes(name, "stopped")
+
+    @dbus_method_async_override()
+    async def start_partition(self, name: str, passphrase: int) -> None:
+        self._record("start_partition", name, await read_secret(passphrase))
+        self._becomes(name, "running")
+
+    @dbus_method_async_override()
+    async def stop_partition(self, name: str, force: bool) -> None:
+        self._record("stop_partition", name, force)
+        self._becomes(name, "stopped")
+
+    @dbus_method_async_override()
+    async def suspend_partition(self, name: str) -> None:
+        self._record("suspend_partition", name)
+        self._becomes(name, "paused")
+
+    @dbus_method_async_override()
+    async def resume_partition(self, name: str) -> None:
+        self._record("resume_partition", name)
+        self._becomes(name, "running")
+
+    @dbus_method_async_override()
+    async def reset_partition(self, name: str) -> None:
+        self._record("reset_partition", name)
+        self._becomes(name, "stopped")
+
+    @dbus_method_async_override()
+    async def open_display(self, name: str) -> int:
+        self._record("open_display", name)
+        descriptor = self.display(name)
+        asyncio.get_running_loop().call_later(5, os.close, descriptor)
+        return descriptor
+
+    @dbus_method_async_override()
+    async def prove_vpn(self) -> str:
+        self._record("prove_vpn")
+        return msgspec.json.encode(self.proof).decode()
+
+    def _becomes(self, name: str, state: PartitionState) -> None:
+        self.set_partition(name, state=state, unlocked=state not in ("absent", "locked"))
+        self.changed.emit(f"partition:{name}")
+
+    async def serve(self, ready: threading.Event, stop: asyncio.Event) -> None:
+        """Serve on the system bus until ``stop``; for :func:`standin_daemon`."""
+        self._loop = asyncio.get_running_loop()
+        bus = sd_bus_open_system()
+        try:
+            handle = self.export_to_dbus(OBJECT_PATH, bus)
+            await bus.request_name_async(BUS_NAME, 0)
+            ready.set()
+            await stop.wait()
+            handle.stop()
+        finally:
+            bus.close()
+
+
+async def read_secret(descriptor: int) -> str:
+    """Read what a client put into the pipe, as the daemon does, without blocking the loop."""
+    return await asyncio.to_thread(_read_all, descriptor)
+
+
+def _read_all(descriptor: int) -> str:
+    with os.fdopen(os.dup(descriptor), "rb") as pipe:
+        return pipe.read(SECRET_LIMIT).decode()
+
+
+@contextmanager
+def standin_daemon(directory: Path) -> Iterator[StandInDaemon]:
+    """A private bus, which ``DBUS_SYSTEM_BUS_ADDRESS`` names, with the stand-in on it in its own thread."""
+    with private_bus(directory):
+        standin = StandInDaemon()
+        ready = threading.Event()
+        holder: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+
+        async def serve() -> None:
+            stop = asyncio.Event()
+            holder.append((asyncio.get_running_loop(), stop))
+            await standin.serve(ready, stop)
+
+        thread = threading.Thread(target=lambda: asyncio.run(serve()), name="standin-daemon")
+        thread.start()
+        try:
+            if not ready.wait(START_TIMEOUT):
+                raise RuntimeError("the stand-in did not get its name on the bus")
+            yield standin
+        finally:
+            for loop, stop in holder:
+                loop.call_soon_threadsafe(stop.set)
+            thread.join(START_TIMEOUT)
+            standin.close()
