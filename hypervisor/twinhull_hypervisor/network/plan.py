@@ -1,0 +1,65 @@
+"""The fixed plan of the two sides: names and addresses that images, netd and the docs agree on.
+
+The guest addresses are built into the golden images (docs/architecture.md), so nothing of a device is in
+an image and a guest is told nothing by DHCP.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+from twinhull_policy.names import Partition
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One partition's namespace, its tap, and the addresses on both ends of the tap."""
+
+    partition: Partition
+    namespace: str
+    tap: str
+    guest: IPv4Address
+    gateway: IPv4Interface
+
+
+CORPORATE = Side(
+    Partition.CORPORATE, "th-corporate", "th-corp0", IPv4Address("10.137.0.2"), IPv4Interface("10.137.0.1/30")
+)
+PERSONAL = Side(
+    Partition.PERSONAL, "th-personal", "th-pers0", IPv4Address("10.138.0.2"), IPv4Interface("10.138.0.1/30")
+)
+SIDES = {side.partition: side for side in (CORPORATE, PERSONAL)}
+
+TUNNEL = "th-wg0"
+
+VETH_INSIDE = "th-pers1"
+"""The personal namespace's way out."""
+VETH_OUTSIDE = "th-pers2"
+"""Its other end, in the underlay namespace."""
+VETH_INSIDE_ADDRESS = IPv4Interface("10.138.0.6/30")
+VETH_OUTSIDE_ADDRESS = IPv4Interface("10.138.0.5/30")
+
+TABLE = "twinhull"
+"""Name of every nftables table netd makes, in whichever namespace."""
+
+PROBE_MARK = 0x7468_7072
+"""Firewall mark (SO_MARK, which needs CAP_NET_ADMIN) that lets netd's own leak probes past the corporate
+namespace's firewall, so that a proof tests the topology and not the firewall."""
+
+NOT_THE_INTERNET = tuple(
+    IPv4Network(block)
+    for block in (
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+    )
+)
+"""Private, shared, link-local, multicast and reserved space (RFC 6890, RFC 5771): where other machines of the
+local network, the host's own subnets and the corporate side live. Closed to the personal side."""
