@@ -1,0 +1,212 @@
+"""The daemon as the command line and the desktop app see it: typed calls over the system bus.
+
+:func:`connected` opens the bus, :class:`Daemon` wraps each method of
+:class:`~twinhull_policy.api.interface.DaemonInterface`, decodes its JSON into the structs of
+``twinhull_policy.api.types`` and turns every failure into a :class:`~twinhull_policy.errors.TwinhullError`.
+Secrets travel through pipes (:func:`secret_pipe`), never as arguments.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TypeVar
+
+import msgspec
+from sdbus import (
+    DbusAccessDeniedError,
+    DbusFailedError,
+    DbusInteractiveAuthorizationRequiredError,
+    DbusNameHasNoOwnerError,
+    DbusNoReplyError,
+    DbusServiceUnknownError,
+    SdBusLibraryError,
+    SdBusUnmappedMessageError,
+    sd_bus_open_system,
+)
+from sdbus.sd_bus_internals import SdBus
+from twinhull_policy.api.interface import (
+    BUS_NAME,
+    OBJECT_PATH,
+    SECRET_LIMIT,
+    DaemonError,
+    DaemonInterface,
+)
+from twinhull_policy.api.types import (
+    DeviceInfo,
+    EnrolmentInfo,
+    Grade,
+    Log,
+    Status,
+    VpnProof,
+)
+from twinhull_policy.errors import ErrorReport, RemoteError, TwinhullError, printable
+
+from twinhull_client.errors import (
+    CallFailed,
+    DaemonUnreachable,
+    NotAuthorised,
+    ReplyNotUnderstood,
+    SecretTooLong,
+)
+
+CALL_TIMEOUT = 3600
+"""Seconds a call may take: the longest are enrolment over a slow line and a shutdown under emulation."""
+
+T = TypeVar("T")
+
+
+class Daemon:
+    """Typed calls on ``org.twinhull.Daemon1``. Made by :func:`connected`; belongs to one event loop."""
+
+    def __init__(self, bus: SdBus) -> None:
+        self.proxy = DaemonInterface.new_proxy(BUS_NAME, OBJECT_PATH, bus)
+
+    async def status(self) -> Status:
+        """Everything at a glance."""
+        return _decode(await _answer(self.proxy.get_status), Status)
+
+    async def grade(self) -> Grade:
+        """The isolation grade, checked now."""
+        return _decode(await _answer(self.proxy.get_grade), Grade)
+
+    async def devices(self) -> list[DeviceInfo]:
+        """The devices there are and where they went."""
+        return _decode(await _answer(self.proxy.list_devices), list[DeviceInfo])
+
+    async def log(self, limit: int) -> Log:
+        """The newest ``limit`` (1 to ``LOG_LIMIT``) log entries, newest last."""
+        return _decode(await _answer(lambda: self.proxy.get_log(limit)), Log)
+
+    async def enrol(self, url: str, token: str) -> EnrolmentInfo:
+        """Enrol this laptop at ``url`` with a one-time token, up to the first statement in force."""
+        with secret_pipe(token, "enrolment token") as pipe:
+            return _decode(await _answer(lambda: self.proxy.enrol(url, pipe)), EnrolmentInfo)
+
+    async def create_partition(self, name: str, passphrase: str) -> None:
+        """Create a partition's encrypted volume."""
+        with secret_pipe(passphrase, "passphrase") as pipe:
+            await _answer(lambda: self.proxy.create_partition(name, pipe))
+
+    async def start_partition(self, name: str, passphrase: str) -> None:
+        """Start a partition; an empty passphrase uses the key held since the last unlock."""
+        with secret_pipe(passphrase, "passphrase") as pipe:
+            await _answer(lambda: self.proxy.start_partition(name, pipe))
+
+    async def stop_partition(self, name: str, *, force: bool = False) -> None:
+        """Shut a partition down and wait for it; with ``force`` cut its power."""
+        await _answer(lambda: self.proxy.stop_partition(name, force))
+
+    async def suspend_partition(self, name: str) -> None:
+        """Pause a partition in memory."""
+        await _answer(lambda: self.proxy.suspend_partition(name))
+
+    async def resume_partition(self, name: str) -> None:
+        """Let a paused partition go on."""
+        await _answer(lambda: self.proxy.resume_partition(name))
+
+    async def reset_partition(self, name: str) -> None:
+        """Throw away everything a stopped partition wrote."""
+        await _answer(lambda: self.proxy.reset_partition(name))
+
+    async def open_display(self, name: str) -> int:
+        """A new SPICE connection to a running partition; the caller owns and closes the descriptor."""
+        return await _answer(lambda: self.proxy.open_display(name))
+
+    async def prove_vpn(self) -> VpnProof:
+        """Run the leak canaries now."""
+        return _decode(await _answer(self.proxy.prove_vpn), VpnProof)
+
+    async def changes(self) -> AsyncIterator[str]:
+        """The names of what changed, as the daemon says so; ends only with the caller."""
+        async for subject in self.proxy.changed:
+            yield subject
+
+
+@asynccontextmanager
+async def connected() -> AsyncIterator[Daemon]:
+    """Open the system bus and yield the daemon on it.
+
+    libsystemd finds the bus, so ``DBUS_SYSTEM_BUS_ADDRESS`` can name another one. Raises
+    :class:`DaemonUnreachable` when there is no bus.
+    """
+    try:
+        bus = sd_bus_open_system()
+    except SdBusLibraryError as error:
+        raise DaemonUnreachable(reason="there is no system bus") from error
+    bus.method_call_timeout_usec = CALL_TIMEOUT * 1_000_000
+    try:
+        yield Daemon(bus)
+    finally:
+        bus.close()
+
+
+def run(operation: Callable[[Daemon], Awaitable[T]]) -> T:
+    """Run one operation on the daemon to its end, from code that has no event loop."""
+
+    async def scenario() -> T:
+        async with connected() as daemon:
+            return await operation(daemon)
+
+    return asyncio.run(scenario())
+
+
+@contextmanager
+def secret_pipe(secret: str, kind: str) -> Iterator[int]:
+    """The read end of a pipe that holds ``secret`` and then ends; closed on leaving.
+
+    ``kind`` names the secret in the error raised when it exceeds ``SECRET_LIMIT`` bytes. A pipe holds 4096
+    bytes at least (pipe(7)), so writing first cannot block.
+    """
+    content = secret.encode()
+    if len(content) > SECRET_LIMIT:
+        raise SecretTooLong(kind=kind, limit=SECRET_LIMIT)
+    read_end, write_end = os.pipe()
+    try:
+        with os.fdopen(write_end, "wb") as writer:
+            writer.write(content)
+        yield read_end
+    finally:
+        os.close(read_end)
+
+
+async def _answer(call: Callable[[], Awaitable[T]]) -> T:
+    try:
+        return await call()
+    except (DbusFailedError, SdBusUnmappedMessageError, SdBusLibraryError) as error:
+        raise explain(error) from error
+
+
+def explain(error: Exception) -> TwinhullError:
+    """What a failed D-Bus call means to a person."""
+    match error:
+        case DaemonError():
+            return _remote(str(error.args[0]) if error.args else "")
+        case DbusAccessDeniedError() | DbusInteractiveAuthorizationRequiredError():
+            return NotAuthorised()
+        case DbusServiceUnknownError() | DbusNameHasNoOwnerError():
+            return DaemonUnreachable(reason="twinhulld is not running")
+        case DbusNoReplyError():
+            return DaemonUnreachable(reason="it went away before it had answered")
+        case SdBusLibraryError():
+            return DaemonUnreachable(reason="the connection to the system bus broke")
+        case SdBusUnmappedMessageError() if ".Spawn." in str(error.args[0] if error.args else ""):
+            return DaemonUnreachable(reason="twinhulld did not start")
+        case _:
+            return CallFailed(reason=printable(str(error)) or type(error).__name__)
+
+
+def _remote(untrusted_report: str) -> TwinhullError:
+    try:
+        return RemoteError(msgspec.json.decode(untrusted_report, type=ErrorReport))
+    except msgspec.DecodeError as error:
+        return ReplyNotUnderstood(reason=printable(str(error)))
+
+
+def _decode(untrusted_reply: str, wanted: type[T]) -> T:
+    try:
+        return msgspec.json.decode(untrusted_reply, type=wanted)
+    except msgspec.DecodeError as error:
+        raise ReplyNotUnderstood(reason=printable(str(error))) from error
