@@ -1,0 +1,36 @@
+"""Every size, count and time limit of the serving process, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ServerLimits:
+    """Bounds on what a client may ask and how long it may take."""
+
+    body_bytes: int = 64 * 1024
+    """Any request body."""
+    body_seconds: float = 10.0
+    """To send a request's body."""
+    first_request_seconds: float = 15.0
+    """From the TLS handshake to the first whole request head."""
+    handshake_seconds: float = 10.0
+    write_seconds: float = 15.0
+    """To take one event of a stream."""
+    keep_alive_seconds: float = 15.0
+    """Between comments on an idle stream; a device revoked unnoticed is caught then at the latest."""
+    failures_a_minute: int = 20
+    """Failed enrolments from one address before it has to wait."""
+    addresses_remembered: int = 10_000
+    """Addresses whose failures are counted."""
+    enrolments_at_once: int = 8
+    reports_kept: int = 50
+    """Per device."""
+    resign_seconds: float = 600.0
+    """How often to look for signatures that are due."""
+    seen_seconds: float = 5.0
+    """How often "last seen" is written: all devices in one transaction."""
+
+
+LIMITS = ServerLimits()

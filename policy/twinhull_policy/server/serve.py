@@ -1,0 +1,161 @@
+"""The serving process: TLS, the interface, the admin socket, and signatures renewed in time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import ssl
+import time
+
+from aiohttp import web
+
+from twinhull_policy.errors import TwinhullError
+from twinhull_policy.server.errors import CannotListen
+from twinhull_policy.server.http import Interface
+from twinhull_policy.server.hub import Hub
+from twinhull_policy.server.layout import Layout
+from twinhull_policy.server.limits import LIMITS
+from twinhull_policy.server.pki import device_ca_path, server_certificate_path, server_key_path
+from twinhull_policy.server.service import FleetService
+
+log = logging.getLogger("twinhull.server")
+CHANGED = b"changed\n"
+DONE = b"done\n"
+ADMIN_SECONDS = 120.0
+"""How long the command line waits for the server to have pushed a change."""
+
+
+def tls_context(layout: Layout) -> ssl.SSLContext:
+    """TLS 1.3; a client certificate is asked for, and if one comes it must be of the device CA and valid."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_cert_chain(server_certificate_path(layout), server_key_path(layout))
+    context.load_verify_locations(device_ca_path(layout))
+    context.verify_mode = ssl.CERT_OPTIONAL
+    return context
+
+
+class Server:
+    """Runs until told to stop.
+
+    Attributes:
+        hub: its open streams.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._service = FleetService(layout)
+        self.hub = Hub()
+        self._interface = Interface(self._service, self.hub)
+        self._pushing = asyncio.Lock()
+
+    async def run(self, host: str, port: int) -> None:
+        """Serve on ``host``:``port`` (0 for any free port) until SIGTERM or SIGINT.
+
+        Raises CannotListen.
+        """
+        loop = asyncio.get_running_loop()
+        stopping = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopping.set)
+        await asyncio.to_thread(self._service.resign)
+        runner = web.AppRunner(self._interface.application(), access_log=None, shutdown_timeout=2.0)
+        await runner.setup()
+
+        def protocol() -> asyncio.BaseProtocol:
+            assert runner.server is not None  # noqa: S101 - setup() has made it
+            made = runner.server()
+            loop.call_later(LIMITS.first_request_seconds, self._cut_off_if_silent, made)
+            return made
+
+        try:
+            listener = await loop.create_server(
+                protocol,
+                host,
+                port,
+                ssl=tls_context(self._layout),
+                ssl_handshake_timeout=LIMITS.handshake_seconds,
+                backlog=1024,
+            )
+        except OSError as error:
+            await runner.cleanup()
+            raise CannotListen(address=f"{host}:{port}", detail=error.strerror) from error
+        self._layout.admin_socket.unlink(missing_ok=True)
+        admin = await asyncio.start_unix_server(self._admin, self._layout.admin_socket, limit=1024)
+        self._layout.admin_socket.chmod(0o660)
+        bound = listener.sockets[0].getsockname()
+        log.info("serving host=%s port=%d", bound[0], bound[1])
+        async with asyncio.TaskGroup() as tasks:
+            background = [tasks.create_task(self._keep_signed()), tasks.create_task(self._keep_seen())]
+            await stopping.wait()
+            for task in background:
+                task.cancel()
+        log.info("stopping")
+        listener.close()
+        admin.close()
+        self.hub.close_all()
+        await runner.cleanup()
+        self._layout.admin_socket.unlink(missing_ok=True)
+
+    async def push(self) -> None:
+        """Sign what changed, push it to whoever listens, and cut off who was revoked."""
+        async with self._pushing:
+            changed = await asyncio.to_thread(self._service.resign)
+            statements, revoked = await asyncio.to_thread(self._service.news, self.hub.listening())
+            for device_id in revoked:
+                self.hub.close(device_id)
+            for device_id, event in statements.items():
+                self.hub.push(device_id, event)
+            log.info("pushed signed=%d listening=%d revoked=%d", len(changed), len(statements), len(revoked))
+
+    def _cut_off_if_silent(self, protocol: web.RequestHandler) -> None:
+        if protocol not in self._interface.active and protocol.transport is not None:
+            protocol.transport.close()
+
+    async def _admin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One line in, one line out; file permissions say who may connect."""
+        try:
+            async with asyncio.timeout(LIMITS.body_seconds):
+                line = await reader.readline()
+            if line == CHANGED:
+                await self.push()
+                writer.write(DONE)
+                await writer.drain()
+        except (TimeoutError, ValueError, ConnectionError):
+            pass
+        except TwinhullError as error:
+            log.error("cannot push code=%s why=%s", error.code, error.message)
+        finally:
+            writer.close()
+
+    async def _keep_signed(self) -> None:
+        while True:
+            await asyncio.sleep(LIMITS.resign_seconds)
+            try:
+                await self.push()
+            except Exception:  # whatever it is (a full disk, say), the next round may succeed
+                log.exception("cannot renew signatures")
+
+    async def _keep_seen(self) -> None:
+        while True:
+            await asyncio.sleep(LIMITS.seen_seconds)
+            seen, self._interface.seen = self._interface.seen, {}
+            if seen:
+                try:
+                    await asyncio.to_thread(self._service.saw, seen)
+                except Exception:  # as above
+                    log.exception("cannot note who was seen")
+
+
+def run(layout: Layout, host: str, port: int) -> None:
+    """Serve until stopped, with a structured log on stderr."""
+    logging.basicConfig(
+        level=logging.INFO, format="ts=%(asctime)s level=%(levelname)s %(name)s %(message)s", force=True
+    )
+    logging.Formatter.converter = time.gmtime
+
+    async def main() -> None:
+        await Server(layout).run(host, port)
+
+    asyncio.run(main())
