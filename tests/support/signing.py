@@ -9,15 +9,19 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from securesystemslib.signer import CryptoSigner, Signer
-from tuf.api.metadata import Metadata, MetaFile, Role, Root, Signed, Snapshot, TargetFile, Targets, Timestamp
+from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
 from tuf.api.serialization.json import JSONSerializer
-
+from twinhull_policy.example import example_policy
+from twinhull_policy.model import Policy
 from twinhull_policy.trust.documents import DELEGATIONS_FIELD, ImageReference, Images, Statement
+from twinhull_policy.trust.policy_body import sign_policy
 from twinhull_policy.trust.root import TrustedRoot, load_first
 from twinhull_policy.trust.statement import DeviceIdentity, sign_statement
+
+S = TypeVar("S", Root, Timestamp, Snapshot, Targets)
 
 NOW = 1_800_000_000
 """A moment in 2027 that all of this is made around, so that no test depends on the clock."""
@@ -96,6 +100,10 @@ class Corporate:
         """A statement for ``DEVICE``, number 1, good for a week; ``fields`` replace fields of it."""
         return sign_statement(statement(**fields), self.director_keys if signers is None else signers)
 
+    def body(self, policy: Policy | None = None, signers: Sequence[Signer] | None = None) -> bytes:
+        """A signed policy body, of the example policy unless told otherwise."""
+        return sign_policy(policy or example_policy(), self.policy_keys if signers is None else signers)
+
     def repository(
         self,
         images: Sequence[ImageReference] = (),
@@ -127,7 +135,7 @@ class Corporate:
         return Repository(timestamp, snapshot, targets)
 
 
-def sign_metadata(signed: Signed, signers: Sequence[Signer]) -> bytes:
+def sign_metadata(signed: S, signers: Sequence[Signer]) -> bytes:
     """TUF metadata as bytes, signed by every one of ``signers``."""
     metadata = Metadata(signed)
     for signer in signers:
@@ -151,8 +159,3 @@ def statement(**fields: Any) -> Statement:
         "vpn_addresses": ["10.77.1.2/32"],
     }
     return Statement(**(defaults | fields))
-
-
-def role(*signers: CryptoSigner, threshold: int = 1) -> Role:
-    """A TUF role of these keys."""
-    return Role([s.public_key.keyid for s in signers], threshold)

@@ -1,0 +1,210 @@
+"""The corporate policy language: one closed, bounded schema (docs/policy.md has an example per section).
+
+Everything here is about the corporate partition; there is no name for anything personal, so no policy can
+reach it (P6). A field added later must be optional with ``UNSET`` as default: a document that does not use
+it then keeps its canonical bytes.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+SCHEMA: Final = "twinhull.policy/1"
+OWNER_SCHEMA: Final = "twinhull.owner/1"
+
+Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,31}\Z", description="Lower case, digits and hyphens.")]
+Text = Annotated[str, Meta(max_length=500)]
+Hex4 = Annotated[str, Meta(pattern=r"^[0-9a-f]{4}\Z", description="Four lower-case hexadecimal digits.")]
+ClassPattern = Annotated[
+    str,
+    Meta(
+        pattern=r"^[0-9a-f]{2}:([0-9a-f]{2}:([0-9a-f]{2}|\*)|\*:\*)\Z",
+        description="Interface class, subclass and protocol in hex, the last or the last two may be '*'.",
+    ),
+]
+Classes = Annotated[tuple[ClassPattern, ...], Meta(min_length=1, max_length=16)]
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of everything here: immutable, closed."""
+
+
+class PartitionSection(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The corporate partition's share of the machine."""
+
+    image: Name
+    """Name of the golden image, for people to read; which one it is exactly says the signed statement."""
+    vcpus: Annotated[int, Meta(ge=1, le=64)]
+    memory_mib: Annotated[int, Meta(ge=256, le=1024 * 1024)]
+    disk_gib: Annotated[int, Meta(ge=1, le=16 * 1024)]
+
+
+class Match(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a rule matches: everything named must hold, an empty one matches every device."""
+
+    bus: Literal["usb", "pci", "bluetooth"] | UnsetType = UNSET
+    vendor: Hex4 | UnsetType = UNSET
+    product: Hex4 | UnsetType = UNSET
+    serial: Annotated[str, Meta(max_length=126)] | UnsetType = UNSET
+    """Exactly; a USB string descriptor holds at most 126 characters (USB 2.0, 9.6.7)."""
+    any_interface: Classes | UnsetType = UNSET
+    """At least one interface, over all configurations and alternate settings, is one of these."""
+    every_interface: Classes | UnsetType = UNSET
+    """Every interface, over all configurations and alternate settings, is one of these."""
+    port: Annotated[str, Meta(pattern=r"^[0-9a-f][0-9a-f.:-]{0,31}\Z")] | UnsetType = UNSET
+    """Where it is plugged in: ``1-2.3`` for USB, the address ``0000:03:00.0`` for PCI."""
+    removable: bool | UnsetType = UNSET
+    """Whether a person can unplug it; a device of which nobody knows counts as removable."""
+
+
+class DeviceRule(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One corporate rule. The first that matches counts.
+
+    ``require``: the corporate partition takes such a device, and nobody else gets it.
+    ``allow``: the corporate partition may have it, if the person says so.
+    ``deny``: the corporate partition never has it.
+    """
+
+    name: Name
+    match: Match
+    verdict: Literal["require", "allow", "deny"]
+
+
+class Gateway(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One end of the tunnel."""
+
+    name: Name
+    endpoint: Annotated[str, Meta(max_length=64)]
+    """IP address and port; a name would have to be looked up outside the tunnel."""
+    public_key: Annotated[str, Meta(pattern=r"^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=\Z")]
+    """WireGuard public key, base64 of 32 bytes."""
+
+    def __post_init__(self) -> None:
+        host, separator, port = self.endpoint.rpartition(":")
+        if host.startswith("[") and host.endswith("]"):
+            ipaddress.IPv6Address(host[1:-1])
+        else:
+            ipaddress.IPv4Address(host)
+        if not separator or not port.isascii() or not port.isdigit() or not 1 <= int(port[:6]) <= 65535:
+            raise ValueError("the endpoint is not written as 192.0.2.1:51820 or [2001:db8::1]:51820")
+
+
+class VpnSection(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The tunnel that every corporate byte goes through."""
+
+    kind: Literal["wireguard"] = "wireguard"
+    gateways: Annotated[tuple[Gateway, ...], Meta(min_length=1, max_length=8)]
+    """In order of preference."""
+    routes: Annotated[tuple[Annotated[str, Meta(max_length=64)], ...], Meta(min_length=1, max_length=256)]
+    """Networks behind the gateway, CIDR; ``0.0.0.0/0`` and ``::/0`` for everything."""
+    dns: Annotated[tuple[Annotated[str, Meta(max_length=45)], ...], Meta(max_length=4)] = ()
+    """Name servers inside the tunnel."""
+    mtu: Annotated[int, Meta(ge=1280, le=1420)] = 1420
+    """Bytes; 1280 is IPv6's least, 1420 what WireGuard leaves of 1500."""
+    search: Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\Z")] | UnsetType = UNSET
+    """Domain that short names are looked up in."""
+
+    def __post_init__(self) -> None:
+        for route in self.routes:
+            ipaddress.ip_network(route)
+        for server in self.dns:
+            ipaddress.ip_address(server)
+        if len({g.name for g in self.gateways}) != len(self.gateways):
+            raise ValueError("two gateways have the same name")
+
+
+class Transfer(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Whether something may cross in one direction, and how much of it at once."""
+
+    verdict: Literal["allow", "ask", "deny"] = "deny"
+    limit_bytes: Annotated[int, Meta(ge=0, le=2**40)] = 1024 * 1024
+
+
+class Direction(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What may cross in one direction. What is not said is denied."""
+
+    clipboard: Transfer = Transfer()
+    files: Transfer = Transfer()
+    urls: Transfer = Transfer()
+
+
+class ExchangeSection(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What may cross the corporate partition's border."""
+
+    to_corporate: Direction = Direction()
+    from_corporate: Direction = Direction()
+
+
+class LeaseSection(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How long the corporate partition works without hearing from the server."""
+
+    offline_hours: Annotated[int, Meta(ge=1, le=8760)] = 168
+    """Hours after the last contact; then the partition locks."""
+    warning_hours: Annotated[int, Meta(ge=0, le=8760)] = 24
+    """How long before that the person is warned."""
+    action: Literal["lock", "wipe"] = "lock"
+    """``wipe`` locks too; keys are destroyed only once the server's signed time proves that it is over."""
+
+    def __post_init__(self) -> None:
+        if self.warning_hours > self.offline_hours:
+            raise ValueError("warning_hours is more than offline_hours")
+
+
+class HostSection(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the host must be worth, and how early it gets new releases."""
+
+    least_grade: Literal["A", "B", "C", "D", "E"] = "E"
+    """Worst isolation grade with which the corporate partition may run."""
+    update_ring: Name = "stable"
+
+
+ReportItem = Literal["version", "policy", "partition", "image", "vpn", "lease", "grade", "receipts"]
+
+
+class Policy(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A corporate policy document."""
+
+    schema: Literal["twinhull.policy/1"]
+    name: Name
+    description: Text = ""
+    partition: PartitionSection
+    vpn: VpnSection
+    devices: Annotated[tuple[DeviceRule, ...], Meta(max_length=20_000)] = ()
+    exchange: ExchangeSection = ExchangeSection()
+    lease: LeaseSection = LeaseSection()
+    host: HostSection = HostSection()
+    report: Annotated[tuple[ReportItem, ...], Meta(max_length=8)] = ()
+    """What the laptop reports; its owner can read every byte of it."""
+
+    def __post_init__(self) -> None:
+        if len({rule.name for rule in self.devices}) != len(self.devices):
+            raise ValueError("two device rules have the same name")
+        if len(set(self.report)) != len(self.report):
+            raise ValueError("report names an item twice")
+
+
+class OwnerRule(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One rule of the owner's. The first that matches counts.
+
+    ``personal`` and ``corporate`` send a device there without asking (the latter only if the policy lets
+    it), ``ask`` offers the choice each time, ``deny`` gives it to nobody.
+    """
+
+    name: Name
+    match: Match
+    to: Literal["personal", "corporate", "ask", "deny"]
+
+
+class OwnerRules(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The owner's own document. It never leaves the laptop, and no policy can refer to it."""
+
+    schema: Literal["twinhull.owner/1"] = "twinhull.owner/1"
+    devices: Annotated[tuple[OwnerRule, ...], Meta(max_length=20_000)] = ()
+
+    def __post_init__(self) -> None:
+        if len({rule.name for rule in self.devices}) != len(self.devices):
+            raise ValueError("two device rules have the same name")
