@@ -1,0 +1,126 @@
+"""``twinhull enroll``: this laptop joins a fleet, with or without a person present."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from twinhull_policy.names import Partition
+
+from twinhull_client.cli import output, secrets
+from twinhull_client.cli.daemon import call
+from twinhull_client.errors import BadUrl, BadUsage, ImageWaitExpired, NotThereYet
+
+if TYPE_CHECKING:
+    from twinhull_policy.api.types import EnrolmentInfo
+
+    from twinhull_client.bus import Daemon
+
+IMAGE_WAIT = 3600
+"""Longest wait for a golden image before its partition is created, seconds."""
+LOOK_AGAIN = 5
+"""Seconds after which the state is looked at even if no signal came; download progress has none."""
+
+
+def enroll(
+    url: Annotated[str | None, typer.Argument(metavar="URL", help="The fleet server, https://…")] = None,
+    token: Annotated[
+        str | None, typer.Option(metavar="T", help="The one-time token. Others can see it.")
+    ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Read the token from FILE, '-' for standard input.")
+    ] = None,
+    answers: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Read everything from an answer file (docs/answers.md)."),
+    ] = None,
+    device_code: Annotated[
+        bool, typer.Option("--device-code", help="Not there yet: sign in elsewhere.")
+    ] = False,
+    json: output.Json = False,
+) -> None:
+    """Enrol this laptop at a fleet server with a one-time token."""
+    if sum((token is not None, token_file is not None, answers is not None, device_code)) > 1:
+        raise BadUsage(detail="Give one of --token, --token-file, --answers and --device-code.")
+    if device_code:
+        raise NotThereYet(command="enroll --device-code", meanwhile="ask your administrator for a token")
+    passphrases: dict[Partition, str] = {}
+    if answers is not None:
+        from twinhull_client.cli.answers import read_answers
+
+        read = read_answers(answers)
+        if url is not None and url != read.url:
+            raise BadUsage(detail="The address given is not the one in the answer file.")
+        url, token, passphrases = read.url, read.token, read.passphrases()
+    if url is None:
+        raise BadUsage(detail="The fleet server's address is missing.")
+    check_url(url)
+    if token_file is not None:
+        token = secrets.from_file(token_file, "enrolment token")
+    if token is None:
+        token = secrets.ask("Enrolment token", "enrolment token")
+    enrolment = _enrol(url, _checked(token))
+    for partition, secret in passphrases.items():
+        _create(partition, secret)
+    if json:
+        output.emit(enrolment)
+        return
+    output.say(f"This laptop is {enrolment.device_id} of {enrolment.tenant}, enrolled at {enrolment.server}.")
+    for partition in passphrases:
+        output.say(f"{partition} is created.")
+
+
+def check_url(url: str) -> None:
+    """Refuse what cannot be a fleet server's address. Raises BadUrl."""
+    from urllib.parse import urlsplit
+
+    from twinhull_policy.api.interface import URL_LIMIT
+
+    if len(url) > URL_LIMIT:
+        raise BadUrl(reason=f"it is longer than {URL_LIMIT} characters")
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise BadUrl(reason="it holds a character that no address holds")
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme == "https" and parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError as error:
+        raise BadUrl(reason="its host or port cannot be read") from error
+    if not usable:
+        raise BadUrl(reason="it has to be https://HOST or https://HOST:PORT")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise BadUrl(reason="it holds more than a host, a port and a path")
+
+
+def _checked(token: str) -> str:
+    from twinhull_policy.trust.token import parse_token
+
+    parse_token(token)
+    return token.strip()
+
+
+def _enrol(url: str, token: str) -> EnrolmentInfo:
+    return call(lambda daemon: daemon.enrol(url, token), "Enrolling")
+
+
+def _create(partition: Partition, secret: str) -> None:
+    async def create(daemon: Daemon) -> None:
+        if await _wait_for_image(daemon, partition):
+            await daemon.create_partition(partition, secret)
+
+    call(create, f"Fetching the image of {partition} and creating it")
+
+
+async def _wait_for_image(daemon: Daemon, partition: Partition) -> bool:
+    """Wait until a partition's image is here; False if the partition exists already."""
+    deadline = time.monotonic() + IMAGE_WAIT
+    while time.monotonic() < deadline:
+        status = await daemon.status()
+        if any(p.name == partition and p.state != "absent" for p in status.partitions):
+            return False
+        if any(image.partition == partition and image.ready for image in status.images):
+            return True
+        await asyncio.sleep(LOOK_AGAIN)
+    raise ImageWaitExpired(partition=partition, minutes=IMAGE_WAIT // 60)
