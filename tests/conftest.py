@@ -1,4 +1,4 @@
-"""Fixtures that several kinds of test share."""
+"""Options and fixtures that several kinds of test share."""
 
 from __future__ import annotations
 
@@ -8,6 +8,17 @@ from pathlib import Path
 import pytest
 
 from tests.support.standin_daemon import StandInDaemon, standin_daemon
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The one flag that rewrites golden files; the diff is then reviewed like code."""
+    parser.addoption("--rewrite-golden", action="store_true", help="write golden files instead of comparing")
+
+
+@pytest.fixture
+def rewrite_golden(request: pytest.FixtureRequest) -> bool:
+    """Whether golden files are to be written."""
+    return bool(request.config.getoption("--rewrite-golden"))
 
 
 @pytest.fixture

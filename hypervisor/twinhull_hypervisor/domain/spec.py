@@ -1,0 +1,111 @@
+"""What a partition's virtual machine is: plain, frozen values, checked once, with no XML in them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from uuid import UUID
+
+from twinhull_policy.names import Partition
+
+from twinhull_hypervisor.domain.errors import BadMachine
+
+VCPUS = range(1, 65)
+MEMORY_MIB = range(64, 1024 * 1024 + 1)
+CPU_SHARES = range(2, 262145)
+"""The bounds of cgroup v1 cpu.shares, as libvirt documents them for ``<shares>``."""
+INTERFACE_NAME = re.compile(r"[a-z][a-z0-9-]{0,14}")
+"""At most IFNAMSIZ - 1 characters."""
+MAC_ADDRESS = re.compile(r"[0-9a-f][26ae](:[0-9a-f]{2}){5}")
+"""Unicast and locally administered: never the address of a real card."""
+
+
+class Accelerator(StrEnum):
+    """What executes the guest's instructions."""
+
+    KVM = "kvm"
+    EMULATION = "emulation"
+
+
+@dataclass(frozen=True, slots=True)
+class Firmware:
+    """UEFI: the code shared and read-only, the variables the partition's own."""
+
+    nvram: Path
+    code: Path = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
+    """Debian's ovmf package; without secure boot, as that variant needs SMM."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """The encrypted overlay over the golden base."""
+
+    overlay: Path
+    base: Path
+    secret: UUID
+    """The libvirt secret holding the overlay's key while the machine starts."""
+    native_io: bool = True
+    """Linux AIO on O_DIRECT; False where the file system has no O_DIRECT (tmpfs)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The tap netd made; libvirt opens it and never configures it."""
+
+    tap: str
+    mac: str
+
+
+@dataclass(frozen=True, slots=True)
+class DomainSpec:
+    """One partition's virtual machine.
+
+    Attributes:
+        uid, gid: whom QEMU runs as, both above 0; no two partitions share them (security.md R1).
+        cpu_shares: weight against the other partitions' 1024s, 2 to 262144.
+        confined: a mandatory access control driver is there, so libvirt must confine QEMU with it too.
+        agent_channel: the SPICE agent's channel, by which the guest learns the window's size; clipboard and
+            file transfer stay off whatever the guest says.
+    """
+
+    partition: Partition
+    uuid: UUID
+    accelerator: Accelerator
+    vcpus: int
+    memory_mib: int
+    uid: int
+    gid: int
+    firmware: Firmware
+    disk: Disk
+    network: Network | None
+    cpu_shares: int = 1024
+    confined: bool = False
+    agent_channel: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what must never reach libvirt. Raises BadMachine."""
+        paths = (self.firmware.code, self.firmware.nvram, self.disk.overlay, self.disk.base)
+        checks = {
+            "vcpus": self.vcpus in VCPUS,
+            "memory_mib": self.memory_mib in MEMORY_MIB,
+            "cpu_shares": self.cpu_shares in CPU_SHARES,
+            "uid and gid": 0 < self.uid < 2**31 and 0 < self.gid < 2**31,
+            "paths": all(path.is_absolute() and str(path).isprintable() for path in paths),
+            "tap": self.network is None or INTERFACE_NAME.fullmatch(self.network.tap) is not None,
+            "mac": self.network is None or MAC_ADDRESS.fullmatch(self.network.mac) is not None,
+        }
+        for field, good in checks.items():
+            if not good:
+                raise BadMachine(partition=self.partition.value, field=field)
+
+    @property
+    def name(self) -> str:
+        """The domain's name in libvirt."""
+        return domain_name(self.partition)
+
+
+def domain_name(partition: Partition) -> str:
+    """The name a partition's machine has in libvirt."""
+    return f"twinhull-{partition.value}"

@@ -1,0 +1,95 @@
+"""What can go wrong with a volume and its keys."""
+
+from __future__ import annotations
+
+from twinhull_policy.errors import Blame, TwinhullError
+
+
+class WrongPassphrase(TwinhullError):
+    """This passphrase does not open the volume of {partition}."""
+
+    code = "TH-VOL-001"
+    blame = Blame.DENIED
+    next_step = "Try again; capital letters and the keyboard layout count."
+
+
+class TooManyTries(TwinhullError):
+    """After {count} wrong passphrases the volume of {partition} takes the next one in {seconds} seconds."""
+
+    code = "TH-VOL-002"
+    blame = Blame.DENIED
+    next_step = "Wait, then try again."
+
+
+class BadPassphrase(TwinhullError):
+    """This passphrase cannot be used: it must have 8 to 1024 bytes."""
+
+    code = "TH-VOL-003"
+    blame = Blame.MALFORMED
+    next_step = "Choose another passphrase."
+
+
+class BadKeyFile(TwinhullError):
+    """The key file of {partition} is damaged: {detail}."""
+
+    code = "TH-VOL-004"
+    blame = Blame.FAILED
+    next_step = (
+        "Nothing was changed. Restore keys.json from a backup; without it the volume cannot be opened."
+    )
+
+
+class VolumeExists(TwinhullError):
+    """The volume of {partition} exists already."""
+
+    code = "TH-VOL-005"
+    blame = Blame.FAILED
+    next_step = "Reset the partition first if its contents may go."
+
+
+class NoVolume(TwinhullError):
+    """The partition {partition} has no volume yet."""
+
+    code = "TH-VOL-006"
+    blame = Blame.FAILED
+    next_step = "Start the partition once to make it."
+
+
+class VolumeLocked(TwinhullError):
+    """The volume of {partition} is locked."""
+
+    code = "TH-VOL-007"
+    blame = Blame.DENIED
+    next_step = "Unlock it with its passphrase."
+
+
+class DiskFull(TwinhullError):
+    """There is not enough room on the laptop's disk for {what}."""
+
+    code = "TH-VOL-008"
+    blame = Blame.FAILED
+    next_step = "Free some room and try again; nothing was lost."
+
+
+class LastSlot(TwinhullError):
+    """The last passphrase of {partition} cannot be removed."""
+
+    code = "TH-VOL-009"
+    blame = Blame.DENIED
+    next_step = "Add another passphrase first."
+
+
+class NoSlot(TwinhullError):
+    """The volume of {partition} has no key slot {slot}."""
+
+    code = "TH-VOL-010"
+    blame = Blame.MALFORMED
+    next_step = "List the slots and choose one."
+
+
+class VolumeFailed(TwinhullError):
+    """The volume of {partition} could not be written: {reason}"""
+
+    code = "TH-VOL-011"
+    blame = Blame.FAILED
+    next_step = "Run 'twinhull doctor' to see what needs attention."

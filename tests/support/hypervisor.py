@@ -1,0 +1,74 @@
+"""Real volumes and machines for tests: real libvirt, real QEMU, everything removed afterwards. Needs root."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from twinhull_hypervisor.domain.spec import Accelerator, Disk, DomainSpec, Firmware
+from twinhull_hypervisor.images.store import import_image
+from twinhull_hypervisor.run import run
+from twinhull_hypervisor.storage.keys import Argon2Cost
+from twinhull_hypervisor.storage.volume import QemuLuksVolume
+from twinhull_policy.names import Partition
+
+QUICK = Argon2Cost(memory_kib=64 * 1024, iterations=1, lanes=1)
+"""The least the key file accepts."""
+PASSPHRASE = b"correct horse battery"
+UIDS = {Partition.CORPORATE: 70001, Partition.PERSONAL: 70002}
+"""As in security.md; no such users need exist."""
+
+
+@contextmanager
+def passable_directory() -> Iterator[Path]:
+    """A directory QEMU's users can pass through and not list, like /var/lib/twinhull."""
+    directory = Path(tempfile.mkdtemp(prefix="twinhull-test-", dir="/var/tmp"))  # noqa: S108 - random name
+    directory.chmod(0o711)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory)
+
+
+def make_base(directory: Path) -> Path:
+    """A golden image with nothing on it, imported into ``directory``/images."""
+    store = directory / "images"
+    store.mkdir(mode=0o711)
+    source = directory / "download"
+    run(["qemu-img", "create", "-q", "-f", "qcow2", source, "64M"], timeout=30)
+    content = source.read_bytes()
+    fd = os.open(source, os.O_RDONLY)
+    try:
+        return import_image(fd, hashlib.sha256(content).hexdigest(), len(content), store)
+    finally:
+        os.close(fd)
+
+
+def make_volume(directory: Path, partition: Partition) -> QemuLuksVolume:
+    """A partition's volume, not yet created."""
+    place = directory / "volumes" / partition.value
+    place.mkdir(mode=0o711, parents=True)
+    place.parent.chmod(0o711)
+    return QemuLuksVolume(partition, place, cost=QUICK)
+
+
+def small_machine(volume: QemuLuksVolume, base: Path, partition: Partition) -> DomainSpec:
+    """A machine that is enough for UEFI to run, without a network."""
+    return DomainSpec(
+        partition=partition,
+        uuid=uuid4(),
+        accelerator=Accelerator.EMULATION,
+        vcpus=1,
+        memory_mib=128,
+        uid=UIDS[partition],
+        gid=UIDS[partition],
+        firmware=Firmware(volume.paths.nvram),
+        disk=Disk(volume.paths.overlay, base, volume.secret_uuid),
+        network=None,
+    )
