@@ -13,7 +13,6 @@ from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv4Network
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-
 from twinhull_policy.names import Partition
 
 from .errors import BadNetworkArgument

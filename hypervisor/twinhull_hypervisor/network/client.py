@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-
 from twinhull_policy.api.types import VpnInfo, VpnProof
 from twinhull_policy.names import Partition
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
 from twinhull_policy.api.types import Struct, VpnCanary, VpnState
 
 TunnelKind = Literal["", "wireguard-kernel", "wireguard-go"]
@@ -41,10 +42,10 @@ class SideStatus(Struct, frozen=True):
     """One namespace as it is now."""
 
     exists: bool
-    interfaces: list[str] = []
-    routes: list[str] = []
+    interfaces: list[str] = msgspec.field(default_factory=list)
+    routes: list[str] = msgspec.field(default_factory=list)
     """``NETWORK dev INTERFACE``, those of the tap's own subnet left out."""
-    addresses: list[str] = []
+    addresses: list[str] = msgspec.field(default_factory=list)
     guest_link: bool = False
     """Whether the tap is in it and up."""
     confined: bool = False

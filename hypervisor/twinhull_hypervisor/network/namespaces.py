@@ -1,0 +1,150 @@
+"""Named network namespaces: make them, remove them, do something inside one.
+
+A function runs inside a namespace on a thread made for it: setns(2) with CLONE_NEWNET changes the calling
+thread alone, and that thread is never used for anything else again.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from ..run import run
+from .errors import NetworkChangeFailed
+
+DIRECTORY = Path("/run/netns")
+"""Where ip-netns(8) keeps them."""
+CLONE_NEWNET = 0x4000_0000
+COMMAND_SECONDS = 20.0
+
+T = TypeVar("T")
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def path(namespace: str) -> Path:
+    """The file of a namespace; of this process's own for the empty name."""
+    return DIRECTORY / namespace if namespace else Path("/proc/self/ns/net")
+
+
+def exists(namespace: str) -> bool:
+    """Whether it is there; a leftover file that is no namespace does not count."""
+    if not namespace:
+        return True
+    try:
+        # nsfs files report their kind in readlink of /proc/self/fd only; their device differs from the tmpfs.
+        return path(namespace).stat().st_dev != DIRECTORY.stat().st_dev
+    except FileNotFoundError:
+        return False
+
+
+def create(namespace: str) -> None:
+    """Make it unless it is there."""
+    if exists(namespace):
+        return
+    path(namespace).unlink(missing_ok=True)
+    run(["ip", "netns", "add", namespace], timeout=COMMAND_SECONDS)
+
+
+def remove(namespace: str) -> None:
+    """Remove it unless it is gone; what is in it goes with it once nobody is inside any more."""
+    if exists(namespace):
+        run(["ip", "netns", "delete", namespace], timeout=COMMAND_SECONDS)
+    else:
+        path(namespace).unlink(missing_ok=True)
+
+
+def enter(namespace: str) -> None:
+    """Move the calling thread into a namespace for good. Raises NetworkChangeFailed when it is not there."""
+    try:
+        fd = os.open(path(namespace), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise NetworkChangeFailed(reason=f"there is no network namespace {namespace}") from error
+    try:
+        if _libc.setns(fd, CLONE_NEWNET) != 0:
+            raise NetworkChangeFailed(reason=os.strerror(ctypes.get_errno()))
+    finally:
+        os.close(fd)
+
+
+def inside(namespace: str, function: Callable[[], T]) -> T:
+    """Run a function in a namespace and give back its result or raise its exception."""
+    results: list[T] = []
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            if namespace:
+                enter(namespace)
+            results.append(function())
+        except BaseException as error:  # handed to the caller whole, whatever it is
+            failures.append(error)
+
+    thread = threading.Thread(target=work, name=f"in {namespace or 'own namespace'}")
+    thread.start()
+    thread.join()
+    if failures:
+        raise failures[0]
+    return results[0]
+
+
+def command(namespace: str) -> list[str]:
+    """Words to put before a command line so that it runs in the namespace."""
+    return ["nsenter", f"--net={path(namespace)}", "--"] if namespace else []
+
+
+def sysctl(namespace: str, settings: dict[str, int]) -> None:
+    """Write settings below ``/proc/sys/net`` of a namespace, e.g. ``{"ipv4/ip_forward": 1}``."""
+
+    def write() -> None:
+        for name, value in settings.items():
+            # /proc/sys/net shows the namespace of the thread that opens it.
+            (Path("/proc/sys/net") / name).write_text(f"{value}\n")
+
+    try:
+        inside(namespace, write)
+    except OSError as error:
+        raise NetworkChangeFailed(reason=f"{error.filename}: {error.strerror}") from error
+
+
+def read_sysctl(namespace: str, name: str) -> int:
+    """Read one setting below ``/proc/sys/net``."""
+    return inside(namespace, lambda: int((Path("/proc/sys/net") / name).read_text()))
+
+
+IPV4_HARDENING = {
+    "accept_redirects": 0,
+    "secure_redirects": 0,
+    "send_redirects": 0,
+    "accept_source_route": 0,
+    "rp_filter": 1,
+    # Answer ARP only for the interface's own address, to senders of its own subnet (ip-sysctl): a partition
+    # learns no other address of the namespace.
+    "arp_ignore": 2,
+    "arp_announce": 2,
+}
+IPV6_OFF = {"disable_ipv6": 1, "accept_ra": 0, "accept_redirects": 0, "autoconf": 0}
+
+
+def harden(namespace: str, scopes: tuple[str, ...] = ("all", "default")) -> None:
+    """Nothing heard on a wire changes routes or addresses, and there is no IPv6.
+
+    Args:
+        namespace: where.
+        scopes: ``all``, ``default``, or interface names.
+    """
+    families = {"ipv4": IPV4_HARDENING}
+    if Path("/proc/sys/net/ipv6").exists():
+        families["ipv6"] = IPV6_OFF
+    sysctl(
+        namespace,
+        {
+            f"{family}/conf/{scope}/{name}": value
+            for family, values in families.items()
+            for scope in scopes
+            for name, value in values.items()
+        },
+    )

@@ -1,0 +1,143 @@
+"""The personal side: a namespace of its own with a way to the internet and to nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+import msgspec
+
+from . import links, namespaces, rules, taps
+from .arguments import PersonalArguments, personal_dns
+from .errors import NetworkDown, NotConfined
+from .memory import forget, recall, remember
+from .plan import PERSONAL, VETH_INSIDE, VETH_INSIDE_ADDRESS, VETH_OUTSIDE, VETH_OUTSIDE_ADDRESS
+from .results import SideStatus
+from .watch import DriftWatch
+
+ALLOWED = frozenset({"lo", PERSONAL.tap, VETH_INSIDE})
+NAMESPACE = PERSONAL.namespace
+EVERYWHERE = IPv4Network((0, 0))
+
+
+class _Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``forwarded`` is what ip_forward of the underlay was before Twinhull turned it on."""
+
+    dns: list[str]
+    forwarded: bool
+
+
+class PersonalSide:
+    """Builds, checks, describes and removes ``th-personal`` and its door in the underlay."""
+
+    def __init__(self, underlay: str, state_dir: Path) -> None:
+        self.underlay = underlay
+        self._memory = state_dir / "personal.json"
+        self._watch: DriftWatch | None = None
+
+    def up(self, arguments: PersonalArguments) -> None:
+        """Build it, or bring it to these arguments. Idempotent."""
+        dns = personal_dns(arguments)
+        self.resume()
+        namespaces.create(NAMESPACE)
+        namespaces.sysctl(NAMESPACE, {"ipv4/ip_forward": 1})
+        namespaces.harden(NAMESPACE)
+        rules.apply(NAMESPACE, rules.personal(dns))
+        self._open_underlay(arguments, dns)
+        self._connect()
+        if PERSONAL.tap in links.links(NAMESPACE):
+            self.adopt()
+
+    def adopt(self) -> None:
+        """Connect the guest, if and only if the namespace holds what it may."""
+        if not namespaces.exists(NAMESPACE):
+            raise NetworkDown(partition=PERSONAL.partition)
+        taps.adopt(PERSONAL, self._check)
+        self.resume()
+
+    def resume(self) -> None:
+        """Watch for drift if there is a guest link to pull; also after a restart of netd."""
+        if self._watch is not None and not self._watch.alive():
+            self._watch.stop()
+            self._watch = None
+        if self._watch is None and PERSONAL.tap in links.links(NAMESPACE):
+            self._watch = DriftWatch(NAMESPACE, PERSONAL.tap, ALLOWED)
+
+    def status(self) -> SideStatus:
+        """The namespace as it is now."""
+        if not namespaces.exists(NAMESPACE):
+            return SideStatus(exists=False, why_not="it does not exist")
+        why_not = self._why_not(ALLOWED)
+        return SideStatus(
+            exists=True,
+            interfaces=sorted(links.links(NAMESPACE)),
+            routes=[str(route) for route in links.routes(NAMESPACE) if route.interface != PERSONAL.tap],
+            addresses=[str(address) for address in links.addresses(NAMESPACE, VETH_INSIDE)],
+            guest_link=taps.is_up(PERSONAL),
+            confined=not why_not,
+            why_not=why_not,
+        )
+
+    def down(self) -> None:
+        """Remove namespace, tap, veth and the underlay's table, and give forwarding back as it was."""
+        if self._watch is not None:
+            self._watch.stop()
+            self._watch = None
+        taps.remove(PERSONAL)
+        if namespaces.exists(self.underlay):
+            links.delete(self.underlay, VETH_OUTSIDE)
+            rules.remove(self.underlay)
+            memory = self._recall()
+            if memory is not None and not memory.forwarded:
+                namespaces.sysctl(self.underlay, {"ipv4/ip_forward": 0})
+        namespaces.remove(NAMESPACE)
+        forget(self._memory)
+
+    def _open_underlay(self, arguments: PersonalArguments, dns: Sequence[IPv4Address]) -> None:
+        """Rules first, then forwarding: there is no moment at which more is forwarded than may be."""
+        earlier = self._recall()
+        if earlier is None:
+            forwarded = namespaces.read_sysctl(self.underlay, "ipv4/ip_forward") == 1
+        else:
+            forwarded = earlier.forwarded
+        remember(self._memory, msgspec.json.encode(_Memory(arguments.dns, forwarded)))
+        rules.apply(self.underlay, rules.underlay(dns, forward_others=forwarded))
+        if not forwarded:
+            namespaces.sysctl(self.underlay, {"ipv4/ip_forward": 1})
+
+    def _connect(self) -> None:
+        inside, outside = links.links(NAMESPACE), links.links(self.underlay)
+        if VETH_INSIDE not in inside or VETH_OUTSIDE not in outside:
+            links.delete(NAMESPACE, VETH_INSIDE)
+            links.delete(self.underlay, VETH_OUTSIDE)
+            links.add_veth(self.underlay, VETH_OUTSIDE, VETH_INSIDE, NAMESPACE)
+        namespaces.harden(self.underlay, (VETH_OUTSIDE,))
+        links.set_addresses(self.underlay, VETH_OUTSIDE, [VETH_OUTSIDE_ADDRESS])
+        links.set_addresses(NAMESPACE, VETH_INSIDE, [VETH_INSIDE_ADDRESS])
+        links.set_state(self.underlay, VETH_OUTSIDE, up=True)
+        links.set_state(NAMESPACE, VETH_INSIDE, up=True)
+        links.set_routes(self.underlay, VETH_OUTSIDE, [PERSONAL.gateway.network], via=VETH_INSIDE_ADDRESS.ip)
+        links.set_routes(NAMESPACE, VETH_INSIDE, [EVERYWHERE], via=VETH_OUTSIDE_ADDRESS.ip)
+
+    def _check(self, besides: frozenset[str]) -> None:
+        reason = self._why_not(frozenset({"lo", VETH_INSIDE}) | besides)
+        if reason:
+            raise NotConfined(partition=PERSONAL.partition, reason=reason)
+
+    def _why_not(self, wanted: frozenset[str]) -> str:
+        present = frozenset(links.links(NAMESPACE))
+        strangers = sorted(present - ALLOWED)
+        if strangers:
+            return f"it holds {', '.join(strangers)}"
+        absent = sorted(wanted - present)
+        if absent:
+            return f"{', '.join(absent)} is not in it"
+        for place in (NAMESPACE, self.underlay):
+            if not rules.present(place):
+                return "its packet filter is missing"
+        return ""
+
+    def _recall(self) -> _Memory | None:
+        encoded = recall(self._memory)
+        return None if encoded is None else msgspec.json.decode(encoded, type=_Memory)

@@ -1,0 +1,186 @@
+"""The WireGuard tunnel: the laptop's key, the interface, its peer, and what it reports.
+
+The interface is born in the underlay namespace and then moved: its UDP socket stays where it was born
+(https://www.wireguard.com/netns/), for the kernel's WireGuard and for wireguard-go alike. wireguard-go
+daemonises and outlives netd; it is found again by the tunnel it holds open, never by a remembered pid. If
+it dies, the interface goes with it and the namespace has no way out.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import select
+import signal
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from ..run import ProgramFailed, run
+from . import links, namespaces
+from .arguments import CorporatePlan
+from .errors import TunnelFailed
+from .plan import TUNNEL
+from .results import TunnelKind, TunnelStatus
+
+PROGRAM = "wireguard-go"
+UAPI_SOCKET = Path("/var/run/wireguard") / f"{TUNNEL}.sock"
+"""Where wireguard-go listens for wg(8)."""
+KEEPALIVE_SECONDS = 25
+"""WireGuard's own advice for peers behind NAT (wg(8), PersistentKeepalive)."""
+WG_SECONDS = 20.0
+DEATH_SECONDS = 10.0
+
+
+class Key:
+    """The laptop's WireGuard private key: one file, made on first use, that only root reads."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def public(self) -> str:
+        """The public half, base64."""
+        key = X25519PrivateKey.from_private_bytes(base64.b64decode(self.private()))
+        return base64.b64encode(key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)).decode()
+
+    def private(self) -> str:
+        """The private half, base64, for ``wg``'s standard input alone."""
+        try:
+            return self._path.read_text()
+        except FileNotFoundError:
+            return self._make()
+
+    def _make(self) -> str:
+        raw = X25519PrivateKey.generate().private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
+        text = base64.b64encode(raw).decode()
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = self._path.with_suffix(".new")
+        temporary.unlink(missing_ok=True)
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(fd, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(self._path)
+        directory = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+        return text
+
+
+def kind(namespace: str) -> TunnelKind:
+    """What is behind the tunnel interface in a namespace; empty when it is not there or dead."""
+    link = links.links(namespace).get(TUNNEL)
+    if link is None:
+        return ""
+    if link.kind == "wireguard":
+        return "wireguard-kernel"
+    return "wireguard-go" if daemons() else ""
+
+
+def create(underlay: str, namespace: str) -> None:
+    """Make the tunnel in the underlay and move it into a namespace, down and unconfigured.
+
+    Any half-made predecessor in either place goes first. Raises TunnelFailed.
+    """
+    remove(underlay, namespace)
+    if not links.add_wireguard(underlay, TUNNEL):
+        try:
+            run([*namespaces.command(underlay), PROGRAM, TUNNEL], timeout=WG_SECONDS)
+        except ProgramFailed as error:
+            raise TunnelFailed(reason=error.message) from error
+    link = links.links(underlay).get(TUNNEL)
+    if link is None:
+        raise TunnelFailed(reason="its interface did not appear")
+    links.move(underlay, link, namespace)
+
+
+def configure(namespace: str, plan: CorporatePlan, key: Key, *, fresh: bool) -> None:
+    """Set key and peer; on a tunnel in use nothing that stays the same is disturbed (wg(8), syncconf)."""
+    allowed = ", ".join(str(route) for route in plan.routes)
+    configuration = (
+        f"[Interface]\nPrivateKey = {key.private()}\n"
+        f"[Peer]\nPublicKey = {plan.public_key}\nEndpoint = {plan.endpoint}:{plan.port}\n"
+        f"AllowedIPs = {allowed}\nPersistentKeepalive = {KEEPALIVE_SECONDS}\n"
+    )
+    verb = "setconf" if fresh else "syncconf"
+    argv = [*namespaces.command(namespace), "wg", verb, TUNNEL, "/dev/stdin"]
+    try:
+        run(argv, input=configuration.encode(), timeout=WG_SECONDS)
+    except ProgramFailed as error:
+        raise TunnelFailed(reason=error.message) from error
+
+
+def status(namespace: str) -> TunnelStatus:
+    """What WireGuard reports; the empty status when there is no tunnel."""
+    found = kind(namespace)
+    if not found:
+        return TunnelStatus()
+    endpoint = _show(namespace, "endpoints")
+    handshake = _show(namespace, "latest-handshakes")
+    transfer = _show(namespace, "transfer")
+    return TunnelStatus(
+        kind=found,
+        gateway=endpoint[0] if endpoint else "",
+        last_handshake=float(handshake[0]) if handshake else 0.0,
+        received_bytes=int(transfer[0]) if transfer else 0,
+        sent_bytes=int(transfer[1]) if len(transfer) > 1 else 0,
+    )
+
+
+def remove(underlay: str, namespace: str) -> None:
+    """End the tunnel wherever it is: wireguard-go, the interface, its control socket."""
+    for pid in daemons():
+        _end(pid)
+    for place in (namespace, underlay):
+        links.delete(place, TUNNEL)
+    UAPI_SOCKET.unlink(missing_ok=True)
+
+
+def daemons() -> list[int]:
+    """Process ids of the wireguard-go that holds our tunnel: by its command line and the tun it has open."""
+    wanted = f"iff:\t{TUNNEL}"
+    found = []
+    for directory in Path("/proc").iterdir():
+        if not directory.name.isdigit():
+            continue
+        try:
+            argv = (directory / "cmdline").read_bytes().split(b"\0")
+            if Path(os.fsdecode(argv[0])).name != PROGRAM or TUNNEL.encode() not in argv:
+                continue
+            holds = any(wanted in info.read_text().splitlines() for info in (directory / "fdinfo").iterdir())
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended while we looked
+        if holds:
+            found.append(int(directory.name))
+    return found
+
+
+def _end(pid: int) -> None:
+    """Terminate a process and wait until it is gone; the pidfd makes sure it is the one we looked at."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        if pid not in daemons():
+            return
+        for how in (signal.SIGTERM, signal.SIGKILL):
+            signal.pidfd_send_signal(pidfd, how)
+            if select.select([pidfd], [], [], DEATH_SECONDS)[0]:
+                return
+    except ProcessLookupError:
+        return
+    finally:
+        os.close(pidfd)
+    raise TunnelFailed(reason=f"{PROGRAM} (process {pid}) does not end")
+
+
+def _show(namespace: str, field: str) -> list[str]:
+    """The values ``wg show`` prints for our one peer. (Not ``dump``: that prints the private key.)"""
+    argv = [*namespaces.command(namespace), "wg", "show", TUNNEL, field]
+    completed = run(argv, timeout=WG_SECONDS, check=False)
+    return completed.text.split()[1:] if completed.status == 0 else []
