@@ -1,0 +1,113 @@
+"""What the installer says when it cannot go on: one class each, as everywhere in Twinhull.
+
+The first line of the docstring is the sentence a person reads, ``code`` is stable and unique and
+``next_step`` says what to do. It mirrors ``twinhull_policy.errors``, which needs a library that is not
+installed yet when this runs.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class InstallerError(Exception):
+    """The installation failed: {detail}."""
+
+    code: ClassVar[str] = "TH-INS-001"
+    next_step: ClassVar[str] = "Read the end of {log}, then run the same command again."
+
+    def __init__(self, **fields: object) -> None:
+        self.fields = fields
+        self.message = (type(self).__doc__ or "").strip().splitlines()[0].format(**fields)
+        super().__init__(self.message)
+
+
+class NotRoot(InstallerError):
+    """This changes the system and has to run as root."""
+
+    code = "TH-INS-002"
+    next_step = "Run it again with sudo: sudo {command}"
+
+
+class UnsupportedSystem(InstallerError):
+    """Twinhull needs Debian 12 or later, and this is {system}."""
+
+    code = "TH-INS-003"
+    next_step = "Try it on Debian 12, in a virtual machine if need be."
+
+
+class UnsupportedMachine(InstallerError):
+    """Twinhull runs on x86_64 processors, and this one is {machine}."""
+
+    code = "TH-INS-004"
+    next_step = "Try it on a 64-bit Intel or AMD machine."
+
+
+class DiskFull(InstallerError):
+    """{path} has {free} GB free, and this needs {needed} GB."""
+
+    code = "TH-INS-005"
+    next_step = "Free some space there, or use --small, which needs less."
+
+
+class CommandFailed(InstallerError):
+    """'{command}' failed{detail}."""
+
+    code = "TH-INS-006"
+
+
+class CommandTimedOut(InstallerError):
+    """'{command}' did not end within {seconds} seconds."""
+
+    code = "TH-INS-007"
+
+
+class BadUnit(InstallerError):
+    """The unit file {path} cannot be used here: {detail}."""
+
+    code = "TH-INS-008"
+    next_step = "Restore the file from the source tree."
+
+
+class ServiceFailed(InstallerError):
+    """The service {name} does not stay up."""
+
+    code = "TH-INS-009"
+    next_step = "Read the end of its log in /var/log/twinhull/, then run the same command again."
+
+
+class NoSuchService(InstallerError):
+    """There is no service called {name}."""
+
+    code = "TH-INS-010"
+    next_step = "Use one of: {known}."
+
+
+class WaitedTooLong(InstallerError):
+    """Waited {seconds} seconds for {what}, in vain{detail}."""
+
+    code = "TH-INS-011"
+    next_step = (
+        "Run 'twinhull status' and 'twinhull doctor', read the end of {log}, then run the same command again."
+    )
+
+
+class AlreadyRunning(InstallerError):
+    """Another run of the installer is under way."""
+
+    code = "TH-INS-012"
+    next_step = "Wait until it ends, then run the same command again."
+
+
+class NotOurs(InstallerError):
+    """{path} is not something the installer makes, so it does not remove it."""
+
+    code = "TH-INS-013"
+    next_step = "Check /var/lib/twinhull-quickstart/made.json: it may have been edited."
+
+
+class BadUsage(InstallerError):
+    """{detail}."""
+
+    code = "TH-INS-014"
+    next_step = "Run it with --help to see what it takes."
