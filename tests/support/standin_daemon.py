@@ -190,6 +190,8 @@ class StandInDaemon(DaemonInterface):
         """Makes the descriptor open_display returns; the stand-in closes its own copy after sending it."""
         self.display_peers: list[socket.socket] = []
         """The far ends of the descriptors handed out by the default ``display``."""
+        self.during_start: Callable[[], None] = lambda: None
+        """Runs while the caller of start_partition waits."""
         self._failures: dict[str, DbusFailedError] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -273,6 +275,7 @@ class StandInDaemon(DaemonInterface):
     @dbus_method_async_override()
     async def start_partition(self, name: str, passphrase: int) -> None:
         self._record("start_partition", name, await read_secret(passphrase))
+        self.during_start()
         self._becomes(name, "running")
 
     @dbus_method_async_override()

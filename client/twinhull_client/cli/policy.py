@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,13 @@ app = command_group("The corporate policy: the one in force, and any in a file."
 PolicyFile = Annotated[
     Path, typer.Argument(metavar="FILE", help="A policy document, '-' for standard input.")
 ]
+
+
+class YesNo(StrEnum):
+    """An answer on the command line."""
+
+    YES = "yes"
+    NO = "no"
 
 
 @app.command()
@@ -62,6 +70,74 @@ def check(file: PolicyFile, json: output.Json = False) -> None:
         output.emit({"valid": True, "name": policy.name})
     else:
         output.say(f"{policy.name} is a valid policy.")
+
+
+@app.command()
+def explain(
+    file: PolicyFile,
+    usb_descriptors: Annotated[
+        Path,
+        typer.Option(
+            "--usb-descriptors", metavar="DUMP", help="Raw descriptors as sysfs gives them, '-' for stdin."
+        ),
+    ],
+    port: Annotated[str, typer.Option(metavar="P", help="The port it is plugged into, such as 1-2.3.")] = "",
+    removable: Annotated[YesNo, typer.Option(help="Whether it can be unplugged.")] = YesNo.YES,
+    json: output.Json = False,
+) -> None:
+    """Say what a policy decides on a device, without the device. The exit status is 0 whatever it decides."""
+    from twinhull_policy.explain import explain_device, usb_facts
+
+    policy = _read(file)
+    facts = usb_facts(_descriptors(usb_descriptors), port=port, removable=removable is YesNo.YES)
+    decision = explain_device(policy, facts)
+    if json:
+        output.emit(decision)
+        return
+    output.fields(
+        f"Verdict: {decision.verdict}",
+        [
+            ("may go to", ", ".join(decision.targets) or "nowhere"),
+            ("rule", decision.rule),
+            ("reason", decision.reason),
+        ],
+    )
+
+
+@app.command()
+def diff(
+    old: PolicyFile,
+    new: PolicyFile,
+    usb_descriptors: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--usb-descriptors", metavar="DUMP", help="A device to compare verdicts on; repeatable."
+        ),
+    ] = None,
+    json: output.Json = False,
+) -> None:
+    """Show which sections differ between two policies, and which given devices would go elsewhere."""
+    from twinhull_policy.diff import diff as compare
+    from twinhull_policy.explain import usb_facts
+
+    inventory = [usb_facts(_descriptors(dump)) for dump in usb_descriptors or []]
+    found = compare(_read(old), _read(new), inventory)
+    if json:
+        output.emit(found)
+        return
+    output.say(f"Sections that differ: {', '.join(found.sections) or 'none'}")
+    if inventory:
+        output.say(f"Devices that would go elsewhere: {len(found.changes)} of {found.compared}")
+    for change in found.changes:
+        device = f"{change.device.vendor}:{change.device.product}"
+        before, after = (f"{d.verdict} ({d.rule})" for d in (change.old, change.new))
+        output.say(f"  {device}: {before} -> {after}")
+
+
+def _descriptors(file: Path) -> bytes:
+    from twinhull_policy.descriptors import MAX_BYTES
+
+    return read_bytes(file, MAX_BYTES)
 
 
 def _read(file: Path) -> Policy:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from twinhull_policy.api.interface import SECRET_LIMIT
 
 from twinhull_client.cli.files import read_bytes
 from twinhull_client.errors import PassphrasesDiffer, SecretMissing, SecretTooLong
@@ -26,6 +25,8 @@ def from_file(path: Path, kind: str) -> str:
 
     Raises SecretTooLong past ``SECRET_LIMIT`` bytes, SecretMissing if it is empty or no text.
     """
+    from twinhull_policy.api.interface import SECRET_LIMIT
+
     content = read_bytes(path, SECRET_LIMIT)
     if len(content) > SECRET_LIMIT:
         raise SecretTooLong(kind=kind, limit=SECRET_LIMIT)

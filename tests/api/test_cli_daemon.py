@@ -1,0 +1,187 @@
+"""The command line against a daemon on a real bus: what it asks, prints, refuses and keeps secret."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from sdbus import DbusFailedError, DbusNoReplyError
+from twinhull_policy.api.types import (
+    DeviceInfo,
+    EnrolmentInfo,
+    Grade,
+    Log,
+    PartitionInfo,
+    PolicyInfo,
+    Status,
+    VpnInfo,
+    VpnProof,
+)
+from twinhull_policy.errors import ErrorReport
+
+from tests.support.cli import twinhull
+from tests.support.standin_daemon import StandInDaemon, demonstration_status
+
+TOKEN = f"th1.{'A' * 43}.{'0' * 64}.{'1' * 64}"
+PASSPHRASE = " ".join(("correct", "horse", "battery"))
+
+JSON = [
+    ("status", Status),
+    ("doctor", Grade),
+    ("log", Log),
+    ("log --sent", Log),
+    ("partition list", list[PartitionInfo]),
+    ("device list", list[DeviceInfo]),
+    ("device explain usb-1-2", DeviceInfo),
+    ("policy show", PolicyInfo),
+    ("vpn status", VpnInfo),
+    ("vpn prove", VpnProof),
+    ("disk status", list[PartitionInfo]),
+]
+
+
+@pytest.mark.parametrize(("line", "kind"), JSON)
+def test_json_is_the_struct(standin: StandInDaemon, line: str, kind: type) -> None:
+    done = twinhull(*line.split(), "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert msgspec.json.decode(done.stdout, type=kind) is not None
+
+
+@pytest.mark.parametrize("line", [line for line, _ in JSON])
+def test_people_get_text(standin: StandInDaemon, line: str) -> None:
+    done = twinhull(*line.split())
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip() != ""
+
+
+def test_status_shows_what_matters(standin: StandInDaemon) -> None:
+    shown = twinhull("status").stdout
+    expected = ("corporate", "personal", "VPN: up", "Policy: everyday", "laptop-1 of example", "grade: E")
+    assert [part for part in expected if part not in shown] == []
+
+
+def test_status_of_a_fresh_machine(standin: StandInDaemon) -> None:
+    standin.status = demonstration_status(enrolled=False)
+    shown = twinhull("status").stdout
+    assert "not enrolled" in shown
+    assert "Policy: none yet" in shown
+
+
+@pytest.mark.parametrize(
+    ("line", "call"),
+    [
+        ("partition stop corporate", ("stop_partition", ("corporate", False))),
+        ("partition stop personal --force", ("stop_partition", ("personal", True))),
+        ("partition suspend corporate", ("suspend_partition", ("corporate",))),
+        ("partition resume corporate", ("resume_partition", ("corporate",))),
+        ("partition reset personal --yes", ("reset_partition", ("personal",))),
+        ("partition start personal --passphrase-file -", ("start_partition", ("personal", PASSPHRASE))),
+        ("partition create personal --passphrase-file -", ("create_partition", ("personal", PASSPHRASE))),
+        ("enroll https://fleet.example --token-file -", ("enrol", ("https://fleet.example", TOKEN))),
+    ],
+)
+def test_what_is_asked_of_the_daemon(
+    standin: StandInDaemon, line: str, call: tuple[str, tuple[object, ...]]
+) -> None:
+    done = twinhull(*line.split(), stdin=(TOKEN if "enroll" in line else PASSPHRASE) + "\n")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert standin.calls == [call]
+    assert PASSPHRASE not in done.stdout
+    assert TOKEN not in done.stdout
+
+
+def test_a_partition_already_unlocked_starts_without_a_question(standin: StandInDaemon) -> None:
+    standin.set_partition("corporate", state="stopped")
+    assert twinhull("partition", "start", "corporate").returncode == 0
+    assert standin.calls[-1] == ("start_partition", ("corporate", ""))
+
+
+def test_a_locked_partition_needs_its_passphrase(standin: StandInDaemon) -> None:
+    standin.set_partition("corporate", state="locked")
+    done = twinhull("partition", "start", "corporate")
+    assert (done.returncode, done.stderr.splitlines()[1]) == (2, "TH-CLI-006")
+    assert [name for name, _ in standin.calls] == ["get_status"]
+
+
+def test_enrolment_by_answer_file_creates_partitions(standin: StandInDaemon, tmp_path: Path) -> None:
+    standin.status = demonstration_status(personal="absent")
+    answers = tmp_path / "answers.json"
+    content = {"url": "https://fleet.example", "token": TOKEN, "passphrase_personal": PASSPHRASE}
+    answers.touch(mode=0o600)
+    answers.write_bytes(msgspec.json.encode(content))
+    done = twinhull("enroll", "--answers", str(answers), "--json")
+    assert done.returncode == 0, done.stderr
+    assert msgspec.json.decode(done.stdout, type=EnrolmentInfo).enrolled
+    assert standin.calls[0] == ("enrol", ("https://fleet.example", TOKEN))
+    assert standin.calls[-1] == ("create_partition", ("personal", PASSPHRASE))
+
+
+REPORTS = [ErrorReport("TH-PAR-001", "It says no.", "Do this.", blame) for blame in (1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize("report", REPORTS, ids=lambda report: f"blame {report.blame}")
+def test_the_daemons_refusals_keep_code_and_status(standin: StandInDaemon, report: ErrorReport) -> None:
+    standin.fail("get_status", report)
+    done = twinhull("status")
+    assert done.returncode == report.blame
+    assert done.stderr.splitlines() == ["It says no.", "TH-PAR-001", "Do this."]
+    again = twinhull("status", "--json")
+    assert msgspec.json.decode(again.stderr, type=ErrorReport) == report
+
+
+def test_polkits_refusal_is_denied(standin: StandInDaemon) -> None:
+    standin.deny("prove_vpn")
+    done = twinhull("vpn", "prove")
+    assert (done.returncode, done.stderr.splitlines()[1]) == (4, "TH-CLI-002")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (DbusNoReplyError("gone"), 3, "TH-CLI-001"),
+        (DbusFailedError("\x1b[2Jboom\nTraceback"), 1, "TH-CLI-003"),
+    ],
+)
+def test_other_bus_errors(standin: StandInDaemon, error: DbusFailedError, status: int, code: str) -> None:
+    standin.break_with("get_status", error)
+    done = twinhull("status")
+    assert (done.returncode, done.stderr.splitlines()[1]) == (status, code)
+    assert "\x1b" not in done.stderr
+
+
+def test_a_failed_proof_is_shown_and_fails(standin: StandInDaemon) -> None:
+    canaries = [msgspec.structs.replace(standin.proof.canaries[0], passed=False)]
+    standin.proof = msgspec.structs.replace(standin.proof, passed=False, canaries=canaries)
+    done = twinhull("vpn", "prove")
+    assert (done.returncode, done.stderr.splitlines()[1]) == (1, "TH-CLI-016")
+    assert "FAILED" in done.stdout
+
+
+def test_text_from_outside_cannot_steer_the_terminal(standin: StandInDaemon) -> None:
+    standin.set_partition("personal", reason="\x1b]0;owned\x07\u202e")
+    shown = twinhull("status").stdout
+    assert not {"\x1b", "\x07", "\u202e"} & set(shown)
+
+
+def test_a_secret_is_in_no_argument_or_environment_of_the_process(
+    standin: StandInDaemon, tmp_path: Path
+) -> None:
+    seen: list[bytes] = []
+
+    def look() -> None:
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                arguments = (process / "cmdline").read_bytes()
+                if b"--passphrase-file" in arguments:
+                    seen.extend((arguments, (process / "environ").read_bytes()))
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+
+    standin.during_start = look
+    secret = tmp_path / "secret"
+    secret.write_text(PASSPHRASE)
+    done = twinhull("partition", "start", "corporate", "--passphrase-file", str(secret))
+    assert done.returncode == 0
+    assert len(seen) >= 2
+    assert [text for text in seen if PASSPHRASE.encode() in text] == []
