@@ -23,6 +23,14 @@ class BadSettings(TwinhullError):
     next_step = "Mend the file; docs/architecture.md lists its fields."
 
 
+class PersonalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The personal partition's share of the machine; its owner's choice, out of any policy's reach."""
+
+    vcpus: Annotated[int, msgspec.Meta(ge=1, le=64)] = 2
+    memory_mib: Annotated[int, msgspec.Meta(ge=256, le=1024 * 1024)] = 2048
+    disk_gib: Annotated[int, msgspec.Meta(ge=1, le=16 * 1024)] = 32
+
+
 class HostSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything in the file; a missing file means the defaults, which are the strict ones."""
 
@@ -36,6 +44,7 @@ class HostSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """Login name of the person this laptop belongs to."""
     owner_phrase: Annotated[str, msgspec.Meta(max_length=80)] = ""
     """The phrase shown in the strip, chosen by the owner."""
+    personal: PersonalSettings = PersonalSettings()
 
 
 def load_settings(path: Path = SETTINGS_PATH) -> HostSettings:

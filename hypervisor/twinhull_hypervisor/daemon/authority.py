@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 from sdbus import DbusInterfaceCommonAsync, SdBus, dbus_method_async
 from sdbus.exceptions import SdBusBaseError
-
 from twinhull_policy.errors import Blame, TwinhullError
 
 ALLOW_USER_INTERACTION = 1

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-
 from twinhull_policy.errors import TwinhullError
 from twinhull_policy.model import Policy
 from twinhull_policy.trust import root as trust_root
@@ -105,9 +104,7 @@ class Inbox:
     def pin_root(self, root_sha256: str) -> None:
         """Trust version 1 of the root that the enrolment token names, then follow its rotations."""
         history = self._paths.metadata / "root_history"
-        first = trust_root.load_first(
-            read_bounded(history / "1.root.json", LIMITS.root_bytes), root_sha256
-        )
+        first = trust_root.load_first(read_bounded(history / "1.root.json", LIMITS.root_bytes), root_sha256)
         self._state.put_bytes("root", self._follow(first).raw)
 
     def _follow(self, trusted: TrustedRoot) -> TrustedRoot:

@@ -10,12 +10,11 @@ import asyncio
 import functools
 import logging
 import os
-from collections.abc import Awaitable, Callable
-from typing import Concatenate, ParamSpec, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import msgspec
 from sdbus import dbus_method_async_override, get_current_message
-
 from twinhull_policy.api.interface import LOG_LIMIT, RULES, URL_LIMIT, DaemonError, DaemonInterface
 from twinhull_policy.errors import Blame, TwinhullError, printable
 from twinhull_policy.names import Partition
@@ -58,13 +57,12 @@ def _as_bus_error(error: TwinhullError) -> DaemonError:
 
 
 def guarded(
-    method: Callable[Concatenate[DaemonService, P], Awaitable[R]],
-) -> Callable[Concatenate[DaemonService, P], Awaitable[R]]:
-    """Serve a method of the interface only to callers its rule allows; every failure leaves as DaemonError."""
+    method: Callable[Concatenate[DaemonService, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate[DaemonService, P], Coroutine[Any, Any, R]]:
+    """Serve a method only to callers its rule allows; every failure leaves as DaemonError."""
     action = RULES[method.__name__].action
 
-    @functools.wraps(method)
-    async def wrapper(self: DaemonService, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def wrapper(self: DaemonService, /, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
             sender = get_current_message().sender
             if sender is None:
@@ -77,6 +75,7 @@ def guarded(
             logger.exception("unexpected error in %s", method.__name__)
             raise _as_bus_error(Unexpected()) from error
 
+    functools.update_wrapper(wrapper, method)
     return dbus_method_async_override()(wrapper)
 
 
@@ -126,7 +125,9 @@ class DaemonService(DaemonInterface):
     @guarded
     async def enrol(self, url: str, token: int) -> str:
         if len(url) > URL_LIMIT or not url.isprintable() or not url.startswith("https://"):
-            raise ArgumentOutOfBounds(argument="URL", detail=f"an https:// address of at most {URL_LIMIT} characters")
+            raise ArgumentOutOfBounds(
+                argument="URL", detail=f"an https:// address of at most {URL_LIMIT} characters"
+            )
         secret = await asyncio.to_thread(read_secret, token)
         try:
             return _json(await self.core.enrol(url, secret))

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
 import msgspec
-
 from twinhull_policy.api.types import LogEntry
 from twinhull_policy.errors import TwinhullError
 
@@ -32,7 +31,14 @@ CREATE TABLE IF NOT EXISTS log (
 T = TypeVar("T")
 LogKind = Literal["received", "reported", "decided", "done", "refused"]
 Document = Literal[
-    "root", "identity", "statement", "position", "policy", "high-water", "partition-corporate", "partition-personal"
+    "root",
+    "identity",
+    "statement",
+    "position",
+    "policy",
+    "high-water",
+    "partition-corporate",
+    "partition-personal",
 ]
 
 
@@ -71,6 +77,8 @@ class PartitionRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     image: str
     image_sha256: str
     disk_gib: int
+    created: bool = False
+    """False while its volume is being made; such a volume holds nothing and is made again."""
     wanted: Literal["stopped", "running", "paused"] = "stopped"
     failure: str = ""
     accelerator: Literal["", "kvm", "emulation"] = ""
@@ -160,9 +168,7 @@ class State:
             self._connection.execute(
                 "INSERT INTO log (at, kind, text, body) VALUES (?, ?, ?, ?)", (time.time(), kind, text, body)
             )
-            self._connection.execute(
-                "DELETE FROM log WHERE id <= (SELECT max(id) FROM log) - ?", (LOG_ROWS,)
-            )
+            self._connection.execute("DELETE FROM log WHERE id <= (SELECT max(id) FROM log) - ?", (LOG_ROWS,))
 
     def read_log(self, limit: int) -> list[LogEntry]:
         """The newest ``limit`` entries, oldest first."""

@@ -1,0 +1,1 @@
+"""Devices of the host: what is plugged in, and what policy says of it."""

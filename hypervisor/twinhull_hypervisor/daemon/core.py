@@ -1,0 +1,154 @@
+"""The core: puts the rooms together and answers what the bus service asks.
+
+Start-up and recovery are the same code (P9): read the state, look at what libvirt and netd have now, go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+import msgspec
+from twinhull_policy.api.types import (
+    DeviceInfo,
+    EnrolmentInfo,
+    Grade,
+    Log,
+    PolicyInfo,
+    Status,
+    VpnProof,
+)
+from twinhull_policy.names import Partition
+
+from ..settings import HostSettings
+from .fleet import Fleet
+from .host import Host
+from .network import Networks
+from .partitions import Partitions
+from .state import State
+
+logger = logging.getLogger(__name__)
+
+WATCH_SECONDS = 3.0
+"""How often the corporate tunnel is looked after while its partition runs."""
+
+
+class Core:
+    """Everything the daemon does.
+
+    Attributes:
+        partitions: starts and stops them.
+        fleet: follows the server.
+        on_change: told the name of what changed; the bus service makes it a signal.
+    """
+
+    def __init__(
+        self,
+        *,
+        version: str,
+        settings: HostSettings,
+        state: State,
+        fleet: Fleet,
+        networks: Networks,
+        partitions: Partitions,
+        host: Host,
+    ) -> None:
+        self.partitions = partitions
+        self.fleet = fleet
+        self.on_change: Callable[[str], object] = lambda _: None
+        self._version = version
+        self._settings = settings
+        self._state = state
+        self._networks = networks
+        self._host = host
+        self._started_at = time.time()
+
+    async def run(self) -> None:
+        """Reconcile with what is there, then follow the server and look after the tunnel until cancelled."""
+        await self.partitions.reconcile()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.fleet.run())
+            tasks.create_task(self._look_after_tunnel())
+
+    def changed(self, what: str) -> None:
+        """Something a status shows has changed."""
+        self.on_change(what)
+        if what == "policy" and self.partitions.is_up(Partition.CORPORATE):
+            self.partitions.refresh_network()
+
+    async def _look_after_tunnel(self) -> None:
+        """Rebuild the tunnel when it is gone while the corporate partition runs.
+
+        Safe to be late: without its tunnel the corporate namespace has no way out (R21).
+        """
+        last = ""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            if not self.partitions.is_up(Partition.CORPORATE):
+                last = ""
+                continue
+            vpn = await self._networks.vpn()
+            if vpn.state in ("down", "error"):
+                logger.warning("the tunnel is %s: %s", vpn.state, vpn.reason)
+                await self.partitions.repair_network()
+            if vpn.state != last:
+                last = vpn.state
+                self.on_change("vpn")
+
+    async def status(self) -> Status:
+        """Everything at a glance."""
+        vpn, partitions = await asyncio.gather(self._networks.vpn(), self.partitions.infos())
+        return Status(
+            version=self._version,
+            started_at=self._started_at,
+            enrolment=self.fleet.enrolment(),
+            policy=self._policy(),
+            vpn=vpn,
+            partitions=partitions,
+            images=self.fleet.image_infos(),
+            grade=await asyncio.to_thread(self._host.grade),
+            owner_phrase=self._settings.owner_phrase,
+        )
+
+    def _policy(self) -> PolicyInfo:
+        position = self._state.position()
+        in_force = self.fleet.inbox.in_force
+        if in_force is None:
+            return PolicyInfo(last_refusal=position.last_refusal)
+        return PolicyInfo(
+            sequence=position.seq,
+            name=in_force.policy.name,
+            sha256=position.policy_sha256,
+            applied_at=position.applied_at,
+            expires_at=float(in_force.statement.expires_at),
+            lease_ends_at=float(in_force.statement.issued_at + in_force.policy.lease.offline_hours * 3600),
+            document=msgspec.json.encode(in_force.policy).decode(),
+            last_refusal=position.last_refusal,
+        )
+
+    async def grade(self) -> Grade:
+        """Look at the host now."""
+        return await asyncio.to_thread(self._host.grade)
+
+    async def devices(self) -> list[DeviceInfo]:
+        """The host's devices and what policy says of each."""
+        in_force = self.fleet.inbox.in_force
+        return await asyncio.to_thread(self._host.devices, in_force.policy if in_force else None)
+
+    async def log(self, limit: int) -> Log:
+        """The owner's log."""
+        return Log(entries=await asyncio.to_thread(self._state.read_log, limit))
+
+    async def enrol(self, url: str, token: bytearray) -> EnrolmentInfo:
+        """Enrol this laptop; the caller wipes the token."""
+        return await self.fleet.enrol(url, token, await self._networks.public_key())
+
+    async def prove_vpn(self) -> VpnProof:
+        """Run the leak canaries and keep their result in the owner's log."""
+        proof = await self._networks.prove()
+        passed = sum(canary.passed for canary in proof.canaries)
+        self._state.log("done", f"Leak canaries: {passed} of {len(proof.canaries)} passed")
+        self.on_change("vpn")
+        return proof

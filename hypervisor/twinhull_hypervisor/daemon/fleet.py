@@ -1,0 +1,255 @@
+"""Following the fleet server: what fetch brings is accepted, its images are imported, results are reported.
+
+Driven by events: fetch says when its inbox changed, so nothing here polls the server. The one timer is the
+wait before fetch is tried again after it went away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+import msgspec
+from twinhull_policy.api.types import EnrolmentInfo, ImageInfo
+from twinhull_policy.errors import TwinhullError
+from twinhull_policy.names import Partition
+from twinhull_policy.trust.documents import ImageReference
+from twinhull_policy.trust.token import parse_token
+
+from ..fetch.client import FetchClient
+from .images import ImageStore
+from .inbox import Inbox
+from .paths import Paths
+from .state import Identity, State
+
+logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = 2.0
+"""Wait before talking to a fetch that went away."""
+PROGRESS_SECONDS = 0.5
+"""How often a running download is asked how far it is."""
+
+
+class EnrolledElsewhere(TwinhullError):
+    """This laptop is already enrolled with {server}."""
+
+    code = "TH-ENR-201"
+    next_step = "Leave that company first ('twinhull disk wipe corporate'), then enrol again."
+
+
+class NoStatement(TwinhullError):
+    """The server accepted this laptop but its first statement did not come in time."""
+
+    code = "TH-ENR-202"
+    next_step = "Run the same command again; the enrolment itself is kept."
+
+
+class Fleet:
+    """The laptop's side of the policy channel.
+
+    Attributes:
+        connected: whether fetch holds the push stream open.
+        inbox: what is in force.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        paths: Paths,
+        inbox: Inbox,
+        images: ImageStore,
+        client: FetchClient,
+        on_change: Callable[[str], None],
+    ) -> None:
+        self.connected = False
+        self.inbox = inbox
+        self._state = state
+        self._paths = paths
+        self._images = images
+        self._client = client
+        self._on_change = on_change
+        self._progress: dict[str, int] = {}
+        self._problems: dict[str, str] = {}
+        self._accepting = asyncio.Lock()
+        self._accepted = asyncio.Condition()
+        self._importer: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Follow fetch for ever; returns only when cancelled."""
+        while True:
+            try:
+                async for event in self._client.watch():
+                    await self._handle(event)
+            except TwinhullError as error:
+                logger.info("fetch is away: %s", error.message)
+            self._set_connected(False)
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _handle(self, event: str) -> None:
+        state = await asyncio.to_thread(self._client.state)
+        self._set_connected(state.connected)
+        if event != "state":
+            await self.accept()
+
+    def _set_connected(self, connected: bool) -> None:
+        if connected != self.connected:
+            self.connected = connected
+            self._on_change("enrolment")
+
+    async def accept(self) -> None:
+        """Put what is in the inbox in force if it deserves it, and see to its images."""
+        if self._state.get("identity", Identity) is None:
+            return
+        async with self._accepting:
+            try:
+                changed = await asyncio.to_thread(self.inbox.accept, int(time.time()))
+            except TwinhullError as error:
+                logger.warning("refused: %s %s", error.code, error.message)
+                self._on_change("policy")
+                return
+        self._see_to_images()
+        async with self._accepted:
+            self._accepted.notify_all()
+        if changed:
+            self._on_change("policy")
+            await self._report()
+
+    async def _report(self) -> None:
+        """Tell the server what is in force now. The owner's log keeps the exact bytes (P6)."""
+        position = self._state.position()
+        body = msgspec.json.encode(
+            {"seq": position.seq, "policy": position.policy_sha256, "applied_at": int(position.applied_at)}
+        ).decode()
+        try:
+            await asyncio.to_thread(self._client.report, body)
+        except TwinhullError as error:
+            logger.info("not reported: %s", error.message)
+        else:
+            self._state.log("reported", f"Statement {position.seq} is in force", body)
+
+    def enrolment(self) -> EnrolmentInfo:
+        """Who this laptop belongs to."""
+        identity = self._state.get("identity", Identity)
+        if identity is None:
+            return EnrolmentInfo(enrolled=False)
+        return EnrolmentInfo(
+            enrolled=True,
+            server=identity.server,
+            tenant=identity.tenant,
+            device_id=identity.device_id,
+            enrolled_at=identity.enrolled_at,
+            connected=self.connected,
+        )
+
+    async def enrol(self, url: str, token: bytearray, wireguard_public_key: str) -> EnrolmentInfo:
+        """Enrol, pin the root of trust, and wait until the first policy is in force.
+
+        Idempotent for the same server, so an interrupted enrolment is finished by asking again.
+
+        Args:
+            url: the fleet server, https.
+            token: the one-time token as text.
+            wireguard_public_key: the laptop's tunnel key, base64.
+
+        Raises:
+            EnrolledElsewhere: enrolled with another server.
+            NoStatement: enrolled, but no policy came within a minute.
+            TwinhullError: the server or the token was refused, in fetch's words.
+        """
+        identity = self._state.get("identity", Identity)
+        if identity is not None and identity.server != url.rstrip("/"):
+            raise EnrolledElsewhere(server=identity.server)
+        if identity is None:
+            parsed = parse_token(token.decode("ascii", "replace"))
+            answer = await asyncio.to_thread(self._client.enrol, url, wireguard_public_key, token)
+            await asyncio.to_thread(self.inbox.pin_root, parsed.root_sha256)
+            with self._state.transaction():
+                self._state.put(
+                    "identity",
+                    Identity(
+                        server=url.rstrip("/"),
+                        tenant=answer.tenant,
+                        device_id=answer.device_id,
+                        enrol_epoch=answer.enrol_epoch,
+                        enrolled_at=time.time(),
+                    ),
+                )
+                self._state.log("done", f"Enrolled with {url} as {answer.device_id}")
+            self._on_change("enrolment")
+        await self._wait_for_first()
+        return self.enrolment()
+
+    async def _wait_for_first(self) -> None:
+        await self.accept()
+        try:
+            async with asyncio.timeout(60), self._accepted:
+                await self._accepted.wait_for(lambda: self.inbox.in_force is not None)
+        except TimeoutError as error:
+            raise NoStatement from error
+
+    def wanted_images(self) -> dict[Partition, ImageReference]:
+        """The images the statement in force names."""
+        if self.inbox.in_force is None:
+            return {}
+        images = self.inbox.in_force.statement.images
+        named = {Partition.CORPORATE: images.corporate, Partition.PERSONAL: images.personal}
+        return {partition: image for partition, image in named.items() if image is not None}
+
+    def image_infos(self) -> list[ImageInfo]:
+        """Each wanted image and how far it is."""
+        return [
+            ImageInfo(
+                name=image.target,
+                partition=partition,
+                sha256=image.sha256,
+                size_bytes=image.length,
+                received_bytes=image.length
+                if self._images.has(image.sha256)
+                else self._progress.get(image.sha256, 0),
+                ready=self._images.has(image.sha256),
+            )
+            for partition, image in self.wanted_images().items()
+        ]
+
+    def image_problem(self, sha256: str) -> str:
+        """Why an image is not here, empty when nothing is wrong."""
+        return self._problems.get(sha256, "")
+
+    def _see_to_images(self) -> None:
+        missing = [i for i in self.wanted_images().values() if not self._images.has(i.sha256)]
+        if missing and (self._importer is None or self._importer.done()):
+            self._importer = asyncio.create_task(self._bring(missing))
+
+    async def _bring(self, images: list[ImageReference]) -> None:
+        for image in {image.sha256: image for image in images}.values():
+            try:
+                await self._bring_one(image)
+                self._problems.pop(image.sha256, None)
+                self._state.log("done", f"Golden image {image.target} verified and stored")
+            except TwinhullError as error:
+                logger.warning("image %s: %s", image.target, error.message)
+                self._problems[image.sha256] = error.message
+            self._on_change("images")
+
+    async def _bring_one(self, image: ImageReference) -> None:
+        while True:
+            progress = await asyncio.to_thread(self._client.image, image.target, image.sha256, image.length)
+            if progress.received != self._progress.get(image.sha256):
+                self._progress[image.sha256] = progress.received
+                self._on_change("images")
+            if progress.done:
+                break
+            if progress.error:
+                raise ImageNotFetched(target=image.target, detail=progress.error)
+            await asyncio.sleep(PROGRESS_SECONDS)
+        source = self._paths.targets / image.target
+        await asyncio.to_thread(self._images.add, source, image.sha256, image.length)
+
+
+class ImageNotFetched(TwinhullError):
+    """The golden image {target} could not be fetched: {detail}."""
+
+    code = "TH-IMG-201"
+    next_step = "It is tried again with the next message from the server; the old image stays usable."

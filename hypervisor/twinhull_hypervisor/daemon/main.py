@@ -1,0 +1,150 @@
+"""``twinhulld``: builds the core from its parts and serves it on the system bus."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+from sdbus import SdBus, sd_bus_open_system
+from sdbus.exceptions import SdBusBaseError
+from twinhull_policy.api.interface import BUS_NAME, OBJECT_PATH
+from twinhull_policy.errors import Blame, TwinhullError
+from twinhull_policy.names import Partition
+
+from ..domain.connection import SYSTEM, Event, Hypervisor
+from ..fetch.client import FetchClient
+from ..network.client import NetdClient
+from ..settings import SETTINGS_PATH, HostSettings, load_settings
+from ..storage.volume import QemuLuksVolume
+from .authority import Polkit
+from .core import Core
+from .fleet import Fleet
+from .host import Host
+from .images import ImageStore
+from .inbox import Inbox
+from .network import Networks
+from .partitions import Partitions
+from .paths import Paths
+from .service import DaemonService
+from .specs import Specs
+from .state import State
+
+logger = logging.getLogger(__name__)
+
+PROBE_KERNEL = Path("/opt/twinhull/share/probe-kernel")
+
+
+class BusUnreachable(TwinhullError):
+    """The system bus cannot be used: {detail}."""
+
+    code = "TH-DMN-012"
+    blame = Blame.UNREACHABLE
+    next_step = "Check that dbus runs and that Twinhull's bus policy is installed."
+
+
+class NameTaken(TwinhullError):
+    """Another Twinhull service is running already."""
+
+    code = "TH-DMN-013"
+    next_step = "Stop the other one first."
+
+
+def build(
+    paths: Paths, settings: HostSettings, probe_kernel: Path, loop: asyncio.AbstractEventLoop
+) -> tuple[Core, Hypervisor]:
+    """Put the rooms together; nothing runs yet."""
+    for directory in (paths.images, *(paths.volume(name) for name in Partition)):
+        directory.mkdir(parents=True, exist_ok=True, mode=0o711)
+    paths.volume(Partition.CORPORATE).parent.chmod(0o711)
+    state = State(paths.database)
+
+    def on_change(what: str) -> None:
+        core.changed(what)
+
+    def on_event(event: Event) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: we are on the way out
+            loop.call_soon_threadsafe(partitions.handle, event)
+
+    hypervisor = Hypervisor(SYSTEM, on_event)
+    images = ImageStore(paths.images)
+    host = Host(hypervisor, settings, probe_kernel)
+    networks = Networks(NetdClient(paths.netd_socket), settings)
+    fleet = Fleet(state, paths, Inbox(state, paths), images, FetchClient(paths.fetch_socket), on_change)
+    volumes = {name: QemuLuksVolume(name, paths.volume(name)) for name in Partition}
+    host.encryption = volumes[Partition.CORPORATE].kind
+    partitions = Partitions(
+        state=state,
+        hypervisor=hypervisor,
+        fleet=fleet,
+        images=images,
+        networks=networks,
+        specs=Specs(settings, host),
+        volumes=volumes,
+        on_change=on_change,
+    )
+    core = Core(
+        version=version("twinhull"),
+        settings=settings,
+        state=state,
+        fleet=fleet,
+        networks=networks,
+        partitions=partitions,
+        host=host,
+    )
+    return core, hypervisor
+
+
+async def serve(bus: SdBus, paths: Paths, settings: HostSettings, probe_kernel: Path) -> None:
+    """Serve until SIGTERM or SIGINT; guests go on after it."""
+    loop = asyncio.get_running_loop()
+    core, hypervisor = build(paths, settings, probe_kernel, loop)
+    service = DaemonService(core, Polkit(bus))
+    service.export_to_dbus(OBJECT_PATH, bus)
+    try:
+        await bus.request_name_async(BUS_NAME, 0)
+    except SdBusBaseError as error:
+        raise NameTaken from error
+    work = asyncio.create_task(core.run())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, work.cancel)
+    logger.info("serving %s", BUS_NAME)
+    try:
+        with contextlib.suppress(asyncio.CancelledError):
+            await work
+    finally:
+        core.partitions.close()
+        hypervisor.close()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The program; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="twinhulld", description="The core of Twinhull.")
+    parser.add_argument("--settings", type=Path, default=SETTINGS_PATH)
+    parser.add_argument("--state-dir", type=Path, default=Paths.state)
+    parser.add_argument("--fetch-dir", type=Path, default=Paths.fetch)
+    parser.add_argument("--run-dir", type=Path, default=Paths.run)
+    parser.add_argument("--probe-kernel", type=Path, default=PROBE_KERNEL)
+    options = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        settings = load_settings(options.settings)
+        try:
+            bus = sd_bus_open_system()
+        except SdBusBaseError as error:
+            raise BusUnreachable(detail=error) from error
+        paths = Paths(state=options.state_dir, fetch=options.fetch_dir, run=options.run_dir)
+        asyncio.run(serve(bus, paths, settings, options.probe_kernel))
+    except TwinhullError as error:
+        sys.stderr.write(f"{error.message}\n{error.code}. {error.next_step}\n")
+        return error.blame.exit_status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

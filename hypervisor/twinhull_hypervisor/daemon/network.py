@@ -1,0 +1,84 @@
+"""The core's side of the network: what netd is asked for, and when.
+
+Addresses, routes and DNS come from the signed policy and statement alone (P2). The corporate machine runs
+only between a successful ``adopt`` and ``down``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from twinhull_policy.api.types import VpnInfo, VpnProof
+from twinhull_policy.errors import TwinhullError
+from twinhull_policy.names import Partition
+
+from ..network.client import NetdClient
+from ..settings import HostSettings
+from .inbox import InForce
+
+logger = logging.getLogger(__name__)
+
+
+class NoVpnInPolicy(TwinhullError):
+    """The company's policy names no VPN for this laptop, so the corporate partition has no network."""
+
+    code = "TH-NET-201"
+    next_step = "Ask your administrator to publish a policy with a vpn section."
+
+
+class Networks:
+    """Both partitions' networks, through netd."""
+
+    def __init__(self, client: NetdClient, settings: HostSettings) -> None:
+        self._client = client
+        self._settings = settings
+        self._lock = asyncio.Lock()
+
+    async def public_key(self) -> str:
+        """The laptop's WireGuard public key; made on first use."""
+        return await asyncio.to_thread(self._client.identity)
+
+    async def bring_up(self, partition: Partition, in_force: InForce | None) -> None:
+        """Build a partition's namespace, or bring it to what the policy says now. Idempotent."""
+        async with self._lock:
+            if partition is Partition.PERSONAL:
+                await asyncio.to_thread(self._client.personal_up, self._settings.personal_dns)
+                return
+            if in_force is None or not in_force.statement.vpn_addresses:
+                raise NoVpnInPolicy
+            vpn = in_force.policy.vpn
+            gateway = vpn.gateways[0]
+            await asyncio.to_thread(
+                self._client.corporate_up,
+                addresses=in_force.statement.vpn_addresses,
+                endpoint=gateway.endpoint,
+                public_key=gateway.public_key,
+                routes=vpn.routes,
+                dns=vpn.dns,
+                mtu=vpn.mtu,
+            )
+
+    async def tap(self, partition: Partition) -> str:
+        """A fresh tap for QEMU to open, still outside every namespace and down."""
+        return await asyncio.to_thread(self._client.tap, partition)
+
+    async def adopt(self, partition: Partition) -> None:
+        """Move the tap into its namespace; raises unless the namespace then holds what it may hold."""
+        await asyncio.to_thread(self._client.adopt, partition)
+
+    async def down(self, partition: Partition) -> None:
+        """Remove a partition's namespace and all in it."""
+        async with self._lock:
+            await asyncio.to_thread(self._client.down, partition)
+
+    async def vpn(self) -> VpnInfo:
+        """The corporate tunnel as it is this moment."""
+        try:
+            return await asyncio.to_thread(self._client.vpn_info)
+        except TwinhullError as error:
+            return VpnInfo(state="error", reason=error.message)
+
+    async def prove(self) -> VpnProof:
+        """Run the canaries."""
+        return await asyncio.to_thread(self._client.prove)

@@ -1,0 +1,69 @@
+"""What can go wrong with a partition before its machine runs."""
+
+from __future__ import annotations
+
+from twinhull_policy.errors import Blame, TwinhullError
+
+
+class NoImageOffered(TwinhullError):
+    """The company's server names no golden image for the {partition} partition."""
+
+    code = "TH-PAR-001"
+    next_step = "Enrol first ('twinhull enroll'), or ask your administrator to assign an image."
+
+
+class ImageNotHere(TwinhullError):
+    """The golden image of the {partition} partition is not here yet{detail}."""
+
+    code = "TH-PAR-002"
+    next_step = "Wait for the download; 'twinhull status' shows how far it is."
+
+
+class AlreadyCreated(TwinhullError):
+    """The {partition} partition exists already."""
+
+    code = "TH-PAR-003"
+    next_step = "Start it with 'twinhull partition start'."
+
+
+class NotCreated(TwinhullError):
+    """The {partition} partition does not exist yet."""
+
+    code = "TH-PAR-004"
+    next_step = "Create it with 'twinhull partition create'."
+
+
+class PassphraseNeeded(TwinhullError):
+    """The {partition} partition is locked and needs its passphrase."""
+
+    code = "TH-PAR-005"
+    next_step = "Start it again and type the passphrase."
+
+
+class PassphraseTooShort(TwinhullError):
+    """The passphrase is too short; it needs at least {least} characters."""
+
+    code = "TH-PAR-006"
+    blame = Blame.MALFORMED
+    next_step = "Choose a longer one; several words are best."
+
+
+class NotRunning(TwinhullError):
+    """The {partition} partition is not running."""
+
+    code = "TH-PAR-007"
+    next_step = "Start it with 'twinhull partition start'."
+
+
+class NotStopped(TwinhullError):
+    """The {partition} partition is running and must be stopped for this."""
+
+    code = "TH-PAR-008"
+    next_step = "Stop it with 'twinhull partition stop'."
+
+
+class StillRunning(TwinhullError):
+    """The {partition} partition did not shut down within {seconds} seconds and is still running."""
+
+    code = "TH-PAR-009"
+    next_step = "Look at its screen, or cut its power with 'twinhull partition stop --force'."

@@ -1,0 +1,453 @@
+"""The partitions' life: create, unlock, start, stop, pause, reset, and what they are now.
+
+A start is a stack of steps, each with its undo; whatever fails, what was done before is taken back. The order
+is the guarantee: confinement, the base's hash, the volume's key, the network, the machine with its processors
+stopped, the namespace check, and only then the first instruction of the guest (R25).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
+from uuid import uuid4
+
+import msgspec
+from twinhull_policy.api.types import PartitionInfo, PartitionState
+from twinhull_policy.errors import TwinhullError
+from twinhull_policy.names import Partition
+
+from ..domain.builder import domain_xml
+from ..domain.connection import Event, EventKind, Hypervisor
+from ..domain.machine import Machine, MachineState, forget_secret, volume_secret
+from ..domain.spec import domain_name
+from ..storage.volume import QemuLuksVolume, VolumeState
+from .fleet import Fleet
+from .images import ImageStore
+from .network import Networks
+from .partition_errors import (
+    AlreadyCreated,
+    ImageNotHere,
+    NoImageOffered,
+    NotCreated,
+    NotRunning,
+    NotStopped,
+    PassphraseNeeded,
+    PassphraseTooShort,
+    StillRunning,
+)
+from .specs import Specs
+from .state import Document, PartitionRecord, State
+
+logger = logging.getLogger(__name__)
+
+PASSPHRASE_BYTES = 8
+"""Shortest passphrase accepted; Argon2id does the rest."""
+SHUTDOWN_SECONDS = 180.0
+"""How long a guest may take to shut down before the person is told to force it."""
+
+_DOCUMENTS: dict[Partition, Document] = {
+    Partition.CORPORATE: "partition-corporate",
+    Partition.PERSONAL: "partition-personal",
+}
+
+
+class _Slot:
+    """What is being done with one partition."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.doing: PartitionState | None = None
+        self.stopped = asyncio.Event()
+
+
+class Partitions:
+    """Both partitions.
+
+    Args:
+        on_change: told "partitions" whenever a state changed.
+    """
+
+    def __init__(
+        self,
+        *,
+        state: State,
+        hypervisor: Hypervisor,
+        fleet: Fleet,
+        images: ImageStore,
+        networks: Networks,
+        specs: Specs,
+        volumes: Mapping[Partition, QemuLuksVolume],
+        on_change: Callable[[str], None],
+    ) -> None:
+        self._state = state
+        self._hypervisor = hypervisor
+        self._fleet = fleet
+        self._images = images
+        self._networks = networks
+        self._specs = specs
+        self._volumes = volumes
+        self._machines = {name: Machine(hypervisor, name) for name in Partition}
+        self._slots = {name: _Slot() for name in Partition}
+        self._on_change = on_change
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # What is there
+
+    def _record(self, name: Partition) -> PartitionRecord | None:
+        return self._state.get(_DOCUMENTS[name], PartitionRecord)
+
+    def _existing(self, name: Partition) -> PartitionRecord:
+        record = self._record(name)
+        if record is None or not record.created:
+            raise NotCreated(partition=name)
+        return record
+
+    def _keep(self, name: Partition, record: PartitionRecord) -> None:
+        self._state.put(_DOCUMENTS[name], record)
+
+    async def _machine_state(self, name: Partition) -> MachineState:
+        return await asyncio.to_thread(self._machines[name].state)
+
+    def is_up(self, name: Partition) -> bool:
+        """Whether a partition is meant to be up now, from the record; cheap."""
+        record = self._record(name)
+        return record is not None and record.wanted != "stopped"
+
+    async def infos(self) -> list[PartitionInfo]:
+        """Both partitions as a person sees them; what libvirt says now decides, not what was last known."""
+        return [await self._info(name) for name in Partition]
+
+    async def _info(self, name: Partition) -> PartitionInfo:
+        record = self._record(name)
+        slot = self._slots[name]
+        volume = self._volumes[name]
+        if record is None or not record.created:
+            state: PartitionState = slot.doing or "absent"
+            return PartitionInfo(name=name, state=state)
+        try:
+            machine = await self._machine_state(name)
+        except TwinhullError as error:
+            return PartitionInfo(name=name, state="failed", reason=error.message)
+        up = machine in (MachineState.RUNNING, MachineState.PAUSED, MachineState.STOPPING)
+        if slot.doing is not None:
+            state = slot.doing
+        elif up:
+            state = {
+                MachineState.RUNNING: "running",
+                MachineState.PAUSED: "paused",
+            }.get(machine, "stopping")  # type: ignore[assignment]
+        elif record.failure:
+            state = "failed"
+        else:
+            state = "stopped" if volume.state() is VolumeState.UNLOCKED else "locked"
+        resources = self._specs.resources(name, self._fleet.inbox.in_force)
+        return PartitionInfo(
+            name=name,
+            state=state,
+            reason="" if up else record.failure,
+            image=record.image,
+            image_sha256=record.image_sha256,
+            accelerator=record.accelerator if up else "",
+            encryption=volume.kind,
+            unlocked=volume.state() is VolumeState.UNLOCKED or up,
+            memory_mib=resources.memory_mib,
+            vcpus=resources.vcpus,
+            disk_gib=record.disk_gib,
+            started_at=record.started_at if up else 0.0,
+        )
+
+    # What can be done
+
+    async def create(self, name: Partition, passphrase: bytearray) -> None:
+        """Make a partition's encrypted volume over the golden image the server names.
+
+        Raises:
+            AlreadyCreated, NoImageOffered, ImageNotHere, PassphraseTooShort, or the volume's own errors.
+        """
+        slot = self._slots[name]
+        async with slot.lock:
+            record = self._record(name)
+            if record is not None and record.created:
+                raise AlreadyCreated(partition=name)
+            if len(passphrase) < PASSPHRASE_BYTES:
+                raise PassphraseTooShort(least=PASSPHRASE_BYTES)
+            image = self._fleet.wanted_images().get(name)
+            if image is None:
+                raise NoImageOffered(partition=name)
+            if not self._images.has(image.sha256):
+                problem = self._fleet.image_problem(image.sha256)
+                raise ImageNotHere(partition=name, detail=f" ({problem})" if problem else "")
+            volume = self._volumes[name]
+            if record is not None:
+                await asyncio.to_thread(volume.destroy)
+            record = PartitionRecord(
+                uuid=str(uuid4()),
+                image=image.target,
+                image_sha256=image.sha256,
+                disk_gib=self._specs.resources(name, self._fleet.inbox.in_force).disk_gib,
+            )
+            self._keep(name, record)
+            base = self._images.path(image.sha256)
+            await asyncio.to_thread(volume.create, base, record.disk_gib, bytes(passphrase))
+            with self._state.transaction():
+                self._keep(name, msgspec.structs.replace(record, created=True))
+                self._state.log("done", f"The {name} partition was created from {image.target}")
+        self._on_change("partitions")
+
+    async def start(self, name: Partition, passphrase: bytearray) -> None:
+        """Start a partition, or resume it if it is paused; nothing to do when it runs.
+
+        Raises:
+            NotCreated, PassphraseNeeded, and whatever refuses a step.
+        """
+        slot = self._slots[name]
+        async with slot.lock:
+            record = self._existing(name)
+            machine = await self._machine_state(name)
+            if machine is MachineState.RUNNING:
+                return
+            if machine is MachineState.PAUSED and record.wanted == "paused":
+                await self._resume(name, record)
+                return
+            slot.doing = "starting"
+            self._on_change("partitions")
+            try:
+                volume = self._volumes[name]
+                if volume.state() is not VolumeState.UNLOCKED:
+                    if not passphrase:
+                        raise PassphraseNeeded(partition=name)
+                    await asyncio.to_thread(volume.unlock, bytes(passphrase))
+                await self._start(name, record)
+            except TwinhullError as error:
+                self._state.log("refused", f"The {name} partition was not started: {error.code}")
+                raise
+            finally:
+                slot.doing = None
+                self._on_change("partitions")
+
+    async def _start(self, name: Partition, record: PartitionRecord) -> None:
+        machine, volume = self._machines[name], self._volumes[name]
+        await asyncio.to_thread(self._specs.require_host, name, self._fleet.inbox.in_force)
+        accelerator = await asyncio.to_thread(self._specs.accelerator)
+        base = await asyncio.to_thread(self._images.verify, record.image_sha256)
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(self._networks.down, name)
+            undo.push_async_callback(asyncio.to_thread, machine.destroy)
+            await asyncio.to_thread(machine.destroy)
+            await self._networks.bring_up(name, self._fleet.inbox.in_force)
+            tap = await self._networks.tap(name)
+            spec = self._specs.domain(
+                name,
+                record,
+                accelerator=accelerator,
+                volume=volume,
+                base=base,
+                tap=tap,
+                in_force=self._fleet.inbox.in_force,
+            )
+            await asyncio.to_thread(self._start_paused, machine, volume, domain_xml(spec))
+            await self._networks.adopt(name)
+            self._slots[name].stopped.clear()
+            await asyncio.to_thread(machine.resume)
+            self._keep(
+                name,
+                msgspec.structs.replace(
+                    record,
+                    wanted="running",
+                    failure="",
+                    accelerator=accelerator.value,
+                    started_at=time.time(),
+                ),
+            )
+            undo.pop_all()
+        self._state.log("done", f"The {name} partition was started ({accelerator.value})")
+
+    def _start_paused(self, machine: Machine, volume: QemuLuksVolume, xml: str) -> None:
+        forget_secret(self._hypervisor, volume.secret_uuid)
+        overlay = str(volume.paths.overlay)
+        with volume_secret(self._hypervisor, volume.secret_uuid, overlay, volume.secret_value()):
+            machine.start_paused(xml)
+
+    async def stop(self, name: Partition, *, force: bool) -> None:
+        """Shut a partition down and wait; with ``force`` cut its power. Nothing to do when it is off.
+
+        Raises:
+            StillRunning: the guest did not obey in time.
+        """
+        slot = self._slots[name]
+        async with slot.lock:
+            record = self._existing(name)
+            machine = await self._machine_state(name)
+            if machine is MachineState.ABSENT:
+                await self._has_stopped(name)
+                return
+            slot.doing = "stopping"
+            self._on_change("partitions")
+            try:
+                self._keep(name, msgspec.structs.replace(record, wanted="stopped"))
+                if force:
+                    await asyncio.to_thread(self._machines[name].destroy)
+                else:
+                    if machine is MachineState.PAUSED:
+                        await self._networks.adopt(name)
+                        await asyncio.to_thread(self._machines[name].resume)
+                    await self._shut_down(name)
+                await self._has_stopped(name)
+            except StillRunning:
+                self._keep(name, msgspec.structs.replace(record, wanted="running"))
+                raise
+            finally:
+                slot.doing = None
+                self._on_change("partitions")
+
+    async def _shut_down(self, name: Partition) -> None:
+        slot = self._slots[name]
+        slot.stopped.clear()
+        await asyncio.to_thread(self._machines[name].shutdown)
+        try:
+            async with asyncio.timeout(SHUTDOWN_SECONDS):
+                while await self._machine_state(name) is not MachineState.ABSENT:
+                    # The event can be lost with libvirtd, so the state is looked at now and then too.
+                    try:
+                        async with asyncio.timeout(5):
+                            await slot.stopped.wait()
+                    except TimeoutError:
+                        continue
+                    slot.stopped.clear()
+        except TimeoutError as error:
+            raise StillRunning(partition=name, seconds=int(SHUTDOWN_SECONDS)) from error
+
+    async def _has_stopped(self, name: Partition) -> None:
+        """The machine is gone: take its network away and write down that it is off."""
+        await self._networks.down(name)
+        record = self._existing(name)
+        if record.wanted != "stopped":
+            self._state.log("done", f"The {name} partition shut itself down")
+            self._keep(name, msgspec.structs.replace(record, wanted="stopped"))
+
+    async def suspend(self, name: Partition) -> None:
+        """Pause a running partition in memory. Raises NotRunning."""
+        async with self._slots[name].lock:
+            record = self._existing(name)
+            if await self._machine_state(name) is not MachineState.RUNNING:
+                raise NotRunning(partition=name)
+            await asyncio.to_thread(self._machines[name].suspend)
+            self._keep(name, msgspec.structs.replace(record, wanted="paused"))
+        self._on_change("partitions")
+
+    async def resume(self, name: Partition) -> None:
+        """Let a paused partition go on. Raises NotRunning when it is off."""
+        async with self._slots[name].lock:
+            record = self._existing(name)
+            if await self._machine_state(name) is not MachineState.PAUSED:
+                raise NotRunning(partition=name)
+            await self._resume(name, record)
+
+    async def _resume(self, name: Partition, record: PartitionRecord) -> None:
+        await self._networks.bring_up(name, self._fleet.inbox.in_force)
+        await self._networks.adopt(name)
+        await asyncio.to_thread(self._machines[name].resume)
+        self._keep(name, msgspec.structs.replace(record, wanted="running"))
+        self._on_change("partitions")
+
+    async def reset(self, name: Partition) -> None:
+        """Throw away what a stopped partition wrote. Raises NotStopped, PassphraseNeeded."""
+        slot = self._slots[name]
+        async with slot.lock:
+            record = self._existing(name)
+            if await self._machine_state(name) is not MachineState.ABSENT:
+                raise NotStopped(partition=name)
+            if self._volumes[name].state() is not VolumeState.UNLOCKED:
+                raise PassphraseNeeded(partition=name)
+            base = self._images.path(record.image_sha256)
+            await asyncio.to_thread(self._volumes[name].reset, base, record.disk_gib)
+            self._state.log("done", f"The {name} partition was reset to {record.image}")
+        self._on_change("partitions")
+
+    async def open_display(self, name: Partition) -> int:
+        """A new connection to a running partition's screen. Raises NotRunning."""
+        self._existing(name)
+        if await self._machine_state(name) not in (MachineState.RUNNING, MachineState.PAUSED):
+            raise NotRunning(partition=name)
+        return await asyncio.to_thread(self._machines[name].open_graphics_fd)
+
+    # What happens by itself
+
+    async def reconcile(self) -> None:
+        """Bring records and reality together after a start of this process or of libvirtd.
+
+        Guests that run go on. A machine found with its processors stopped that was meant to run died
+        between start and resume of this process: it never passed the namespace check, so it is ended.
+        """
+        for name in Partition:
+            record = self._record(name)
+            if record is None or not record.created:
+                continue
+            async with self._slots[name].lock:
+                try:
+                    await self._reconcile_one(name, record)
+                except TwinhullError as error:
+                    logger.warning("%s: %s", name, error.message)
+        self._on_change("partitions")
+
+    async def _reconcile_one(self, name: Partition, record: PartitionRecord) -> None:
+        machine = await self._machine_state(name)
+        await asyncio.to_thread(forget_secret, self._hypervisor, self._volumes[name].secret_uuid)
+        if machine is MachineState.ABSENT:
+            await self._has_stopped(name)
+        elif machine is MachineState.PAUSED and record.wanted != "paused":
+            logger.warning("%s was half started; ending it", name)
+            await asyncio.to_thread(self._machines[name].destroy)
+            await self._has_stopped(name)
+        elif machine is MachineState.RUNNING:
+            await self._networks.bring_up(name, self._fleet.inbox.in_force)
+            self._keep(name, msgspec.structs.replace(record, wanted="running"))
+
+    def handle(self, event: Event) -> None:
+        """Take an event of libvirt's; called in the loop's thread."""
+        if event.kind is EventKind.RECONNECTED:
+            self._spawn(self.reconcile())
+            return
+        name = next((name for name in Partition if domain_name(name) == event.name), None)
+        if name is not None and event.kind in (EventKind.STOPPED, EventKind.CRASHED):
+            self._slots[name].stopped.set()
+            self._spawn(self._after_stop(name))
+        self._on_change("partitions")
+
+    async def _after_stop(self, name: Partition) -> None:
+        async with self._slots[name].lock:
+            if self._record(name) is None or await self._machine_state(name) is not MachineState.ABSENT:
+                return
+            try:
+                await self._has_stopped(name)
+            except TwinhullError as error:
+                logger.warning("%s: %s", name, error.message)
+        self._on_change("partitions")
+
+    def refresh_network(self) -> None:
+        """The policy changed: bring the corporate network to what it says now."""
+        self._spawn(self.repair_network())
+
+    async def repair_network(self) -> None:
+        """Rebuild the tunnel around the running machine; until it stands the guest is cut off."""
+        async with self._slots[Partition.CORPORATE].lock:
+            try:
+                if await self._machine_state(Partition.CORPORATE) is MachineState.RUNNING:
+                    await self._networks.bring_up(Partition.CORPORATE, self._fleet.inbox.in_force)
+                    await self._networks.adopt(Partition.CORPORATE)
+            except TwinhullError as error:
+                logger.warning("the corporate network is not up: %s", error.message)
+        self._on_change("vpn")
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def close(self) -> None:
+        """Forget every key; guests go on."""
+        for volume in self._volumes.values():
+            volume.lock()
