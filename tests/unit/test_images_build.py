@@ -1,0 +1,150 @@
+"""The pure parts of the image builder: names of results, manifests, boot program, accounts, progress."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from twinhull_images import cache
+from twinhull_images.boot import module_order
+from twinhull_images.cache import Image, Manifest, cache_key
+from twinhull_images.progress import Event, Progress, lines
+from twinhull_images.recipe import RECIPES, TAILORINGS, Kind
+from twinhull_images.run import CommandFailed, run
+from twinhull_images.sources import Source
+from twinhull_images.tree import account_lines
+
+RECIPE = RECIPES[Kind.SMALL]
+CODE = [("a.py", 0o100644, b"one"), ("b.py", 0o100644, b"two")]
+SOURCES = [(Source("http://deb.debian.org/debian", "bookworm", ("main",)), "11")]
+
+
+def test_key_does_not_depend_on_order() -> None:
+    assert cache_key(RECIPE, CODE, SOURCES) == cache_key(RECIPE, list(reversed(CODE)), SOURCES)
+
+
+def test_every_input_changes_the_key() -> None:
+    variants = [
+        cache_key(RECIPE, CODE, SOURCES),
+        cache_key(replace(RECIPE, packages=(*RECIPE.packages, "nano")), CODE, SOURCES),
+        cache_key(replace(RECIPE, virtual_mib=RECIPE.virtual_mib + 1), CODE, SOURCES),
+        cache_key(RECIPES[Kind.DESKTOP], CODE, SOURCES),
+        cache_key(RECIPE, [CODE[0], ("b.py", 0o100644, b"other")], SOURCES),
+        cache_key(RECIPE, [CODE[0], ("b.py", 0o100755, b"two")], SOURCES),
+        cache_key(RECIPE, [CODE[0], ("c.py", 0o100644, b"two")], SOURCES),
+        cache_key(RECIPE, CODE[:1], SOURCES),
+        cache_key(RECIPE, CODE, [(SOURCES[0][0], "22")]),
+        cache_key(RECIPE, CODE, [(replace(SOURCES[0][0], uri="http://mirror.example/debian"), "11")]),
+        cache_key(RECIPE, CODE, []),
+    ]
+    assert len(set(variants)) == len(variants)
+
+
+def a_manifest(length: int) -> Manifest:
+    image = Image("corporate-small", "corporate", "small", "c.qcow2", "0" * 64, length, 1 << 33, "work")
+    return Manifest("k", "small", "probe-kernel", (image,))
+
+
+def test_a_stored_manifest_comes_back(tmp_path: Path) -> None:
+    (tmp_path / "c.qcow2").write_bytes(b"12345")
+    (tmp_path / "probe-kernel").write_bytes(b"k")
+    cache.store(tmp_path, a_manifest(5))
+    assert cache.load(tmp_path) == a_manifest(5)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.qcow2", "manifest.json", "probe-kernel"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda directory: (directory / "manifest.json").unlink(),
+        lambda directory: (directory / "manifest.json").write_text("{"),
+        lambda directory: (directory / "manifest.json").write_text("[]"),
+        lambda directory: (directory / "manifest.json").write_text(json.dumps({"images": [{"x": 1}]})),
+        lambda directory: (directory / "c.qcow2").unlink(),
+        lambda directory: (directory / "c.qcow2").write_bytes(b"1234"),
+        lambda directory: (directory / "probe-kernel").unlink(),
+    ],
+    ids=["absent", "truncated", "list", "other-fields", "no-image", "short-image", "no-kernel"],
+)
+def test_a_damaged_result_does_not_count(tmp_path: Path, damage: object) -> None:
+    (tmp_path / "c.qcow2").write_bytes(b"12345")
+    (tmp_path / "probe-kernel").write_bytes(b"k")
+    cache.store(tmp_path, a_manifest(5))
+    assert callable(damage)
+    damage(tmp_path)
+    assert cache.load(tmp_path) is None
+
+
+def test_modules_are_loaded_after_what_they_need() -> None:
+    dependencies = (
+        "kernel/fs/ext4/ext4.ko: kernel/lib/crc16.ko kernel/fs/jbd2/jbd2.ko\n"
+        "kernel/fs/jbd2/jbd2.ko:\nkernel/lib/crc16.ko:\n"
+        "kernel/drivers/block/virtio_blk.ko: kernel/drivers/virtio/virtio-ring.ko\n"
+        "kernel/drivers/virtio/virtio-ring.ko:\n"
+    )
+    order = module_order(dependencies, ("virtio_blk", "ext4", "built_in"))
+    assert order == [
+        "kernel/drivers/virtio/virtio-ring.ko",
+        "kernel/drivers/block/virtio_blk.ko",
+        "kernel/fs/jbd2/jbd2.ko",
+        "kernel/lib/crc16.ko",
+        "kernel/fs/ext4/ext4.ko",
+    ]
+
+
+@pytest.mark.parametrize("tailoring", TAILORINGS, ids=lambda tailoring: tailoring.partition)
+def test_the_person_is_not_root_and_has_no_password(tailoring: object) -> None:
+    (chosen,) = (known for known in TAILORINGS if known == tailoring)
+    accounts = account_lines(chosen)
+    assert accounts["passwd"].split(":")[2] == "1000"
+    assert accounts["shadow"].split(":")[1] == "!"
+
+
+@pytest.mark.parametrize(("partition", "network"), [("corporate", "10.137.0"), ("personal", "10.138.0")])
+def test_network_is_the_fixed_one_of_the_architecture(partition: str, network: str) -> None:
+    for kind in Kind:
+        (unit,) = (path for layer in RECIPES[kind].layers(partition) for path in layer.rglob("*.network"))
+        text = unit.read_text()
+        for line in (f"Address={network}.2/30", f"Gateway={network}.1", "DHCP=no", "IPv6AcceptRA=no"):
+            assert line in text.splitlines()
+        assert ("MTUBytes=1420" in text) == (partition == "corporate")
+        assert (unit.parents[2] / "resolv.conf").read_text() == f"nameserver {network}.1\n"
+
+
+def test_progress_counts_steps_and_shows_minutes() -> None:
+    events: list[Event] = []
+    progress = Progress(2, events.append)
+    for title in ("one", "two"):
+        with progress.step(title):
+            pass
+    assert [(event.number, event.title, event.done) for event in events] == [
+        (1, "one", False),
+        (1, "one", True),
+        (2, "two", False),
+        (2, "two", True),
+    ]
+    out = io.StringIO()
+    lines(out)(Event(3, 9, "Install packages", 102.9, done=True))
+    assert out.getvalue() == "[3/9] Install packages ... 1:42\n"
+
+
+def test_a_failed_program_gives_its_last_words(tmp_path: Path) -> None:
+    with pytest.raises(CommandFailed) as caught:
+        run(["cat", "/nonexistent"], tmp_path / "log", lambda: None)
+    assert "No such file" in caught.value.tail
+    assert "$ cat /nonexistent" in (tmp_path / "log").read_text()
+
+
+def test_a_program_past_its_time_is_ended(tmp_path: Path) -> None:
+    with pytest.raises(CommandFailed) as caught:
+        run(["sleep", "600"], tmp_path / "log", lambda: None, timeout=0.5)
+    assert caught.value.status < 0
+
+
+def test_recipes_have_no_server_that_answers_from_outside() -> None:
+    for recipe in RECIPES.values():
+        assert not {"openssh-server", "ssh"} & set(recipe.packages)
+        assert {"qemu-guest-agent", "curl"} <= set(recipe.packages)
