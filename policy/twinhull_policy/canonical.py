@@ -27,7 +27,11 @@ class NotCanonicalError(ValueError):
 
 
 class CanonicalDecoder(Generic[T]):
-    """Decodes canonical documents of one struct type and nothing else."""
+    """Decodes canonical documents of one struct type and nothing else.
+
+    The type must be closed throughout (``forbid_unknown_fields``, no ``Any``): then what does not fit is
+    refused where it begins, and no nesting is ever followed further than the type itself goes.
+    """
 
     def __init__(self, kind: type[T]) -> None:
         self._decoder = msgspec.json.Decoder(kind, strict=True)
@@ -38,10 +42,7 @@ class CanonicalDecoder(Generic[T]):
         Raises ValueError, with the path of the field where there is one, for everything else:
         ``msgspec.ValidationError`` and ``NotCanonicalError`` are ValueErrors.
         """
-        try:
-            value = self._decoder.decode(untrusted)
-        except RecursionError as error:
-            raise ValueError("nested too deeply") from error
+        value = self._decoder.decode(untrusted)
         if encode(value) != untrusted:
             raise NotCanonicalError("not in canonical form (sorted keys, no white space, nothing twice)")
         return value

@@ -3,6 +3,9 @@
 Everything here is about the corporate partition; there is no name for anything personal, so no policy can
 reach it (P6). A field added later must be optional with ``UNSET`` as default: a document that does not use
 it then keeps its canonical bytes.
+
+Patterns end in ``$`` and not in ``\\Z`` because editors read them too, from the JSON Schema; the line break
+that ``$`` would let pass in Python is refused by the parser, as every control character is.
 """
 
 from __future__ import annotations
@@ -16,13 +19,13 @@ from msgspec import UNSET, Meta, UnsetType
 SCHEMA: Final = "twinhull.policy/1"
 OWNER_SCHEMA: Final = "twinhull.owner/1"
 
-Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,31}\Z", description="Lower case, digits and hyphens.")]
+Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,31}$", description="Lower case, digits and hyphens.")]
 Text = Annotated[str, Meta(max_length=500)]
-Hex4 = Annotated[str, Meta(pattern=r"^[0-9a-f]{4}\Z", description="Four lower-case hexadecimal digits.")]
+Hex4 = Annotated[str, Meta(pattern=r"^[0-9a-f]{4}$", description="Four lower-case hexadecimal digits.")]
 ClassPattern = Annotated[
     str,
     Meta(
-        pattern=r"^[0-9a-f]{2}:([0-9a-f]{2}:([0-9a-f]{2}|\*)|\*:\*)\Z",
+        pattern=r"^[0-9a-f]{2}:([0-9a-f]{2}:([0-9a-f]{2}|\*)|\*:\*)$",
         description="Interface class, subclass and protocol in hex, the last or the last two may be '*'.",
     ),
 ]
@@ -55,7 +58,7 @@ class Match(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """At least one interface, over all configurations and alternate settings, is one of these."""
     every_interface: Classes | UnsetType = UNSET
     """Every interface, over all configurations and alternate settings, is one of these."""
-    port: Annotated[str, Meta(pattern=r"^[0-9a-f][0-9a-f.:-]{0,31}\Z")] | UnsetType = UNSET
+    port: Annotated[str, Meta(pattern=r"^[0-9a-f][0-9a-f.:-]{0,31}$")] | UnsetType = UNSET
     """Where it is plugged in: ``1-2.3`` for USB, the address ``0000:03:00.0`` for PCI."""
     removable: bool | UnsetType = UNSET
     """Whether a person can unplug it; a device of which nobody knows counts as removable."""
@@ -80,7 +83,7 @@ class Gateway(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     name: Name
     endpoint: Annotated[str, Meta(max_length=64)]
     """IP address and port; a name would have to be looked up outside the tunnel."""
-    public_key: Annotated[str, Meta(pattern=r"^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=\Z")]
+    public_key: Annotated[str, Meta(pattern=r"^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$")]
     """WireGuard public key, base64 of 32 bytes."""
 
     def __post_init__(self) -> None:
@@ -105,7 +108,7 @@ class VpnSection(Section, frozen=True, forbid_unknown_fields=True, kw_only=True)
     """Name servers inside the tunnel."""
     mtu: Annotated[int, Meta(ge=1280, le=1420)] = 1420
     """Bytes; 1280 is IPv6's least, 1420 what WireGuard leaves of 1500."""
-    search: Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\Z")] | UnsetType = UNSET
+    search: Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")] | UnsetType = UNSET
     """Domain that short names are looked up in."""
 
     def __post_init__(self) -> None:

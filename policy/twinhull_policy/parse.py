@@ -127,7 +127,7 @@ def _parse(untrusted: bytes, decoder: msgspec.json.Decoder[D]) -> D:
         if _is_plain(untrusted):
             return document
         refusal = None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         refusal = error
     finding = diagnose(untrusted)
     if finding is not None:

@@ -146,6 +146,14 @@ ATTACKS: dict[str, tuple[Callable[[], bytes], type[errors.TrustError]]] = {
         lambda: signed(PAYLOAD.replace(b'"commands":[]', b'"commands":' + b"[" * 30_000)),
         errors.StatementMalformed,
     ),
+    "line break after a hash": (
+        lambda: COMPANY.statement(policies=["0" * 64 + "\n"]),
+        errors.StatementMalformed,
+    ),
+    "line break after the device": (
+        lambda: COMPANY.statement(device_id=DEVICE.device_id + "\n"),
+        errors.StatementMalformed,
+    ),
     "no tunnel address": (
         lambda: COMPANY.statement(vpn_addresses=["intranet"]),
         errors.StatementMalformed,

@@ -11,8 +11,8 @@ POLICY_TYPE = "application/vnd.twinhull.policy+json"
 DELEGATIONS_FIELD = "x-twinhull-delegations"
 DELEGATED_ROLES = ("policy", "director", "command", "escrow")
 
-Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
-Identifier = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,63}$")]
+Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Identifier = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,63}\Z")]
 Sequence = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
 
@@ -20,7 +20,7 @@ Seconds = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
 class ImageReference(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A golden image a partition is to have."""
 
-    target: Annotated[str, msgspec.Meta(pattern="^images/[a-z0-9][a-z0-9.-]{0,127}$")]
+    target: Annotated[str, msgspec.Meta(pattern=r"^images/[a-z0-9][a-z0-9.-]{0,127}\Z")]
     """Its name in the repository plane."""
     sha256: Sha256
     length: Annotated[int, msgspec.Meta(ge=1, le=64 * 2**30)]
@@ -48,7 +48,7 @@ class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     seq: Sequence
     issued_at: Seconds
     expires_at: Seconds
-    prev_hash: Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{64})?$")]
+    prev_hash: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?\Z")]
     """SHA-256 of the previous statement's envelope, empty for the first."""
     root_version: Sequence
     policies: Annotated[list[Sha256], msgspec.Meta(max_length=8)]

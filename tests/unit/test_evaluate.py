@@ -1,0 +1,229 @@
+"""One evaluator: its three layers as a table, and the index proven equal to the plain reading."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import structs
+from twinhull_policy.compiled import CompiledPolicy
+from twinhull_policy.diff import diff
+from twinhull_policy.evaluate import Answers, answer_key, class_matches, decide
+from twinhull_policy.example import example_policy
+from twinhull_policy.facts import DeviceFacts
+from twinhull_policy.model import DeviceRule, Match, OwnerRule, OwnerRules, Policy
+from twinhull_policy.safety import safety_verdict
+
+STICK = DeviceFacts(
+    bus="usb", vendor="1234", product="5678", serial="s1", interfaces=("08:06:50",), port="1-1"
+)
+
+
+def policy(*rules: DeviceRule) -> Policy:
+    return structs.replace(example_policy(), devices=rules)
+
+
+def owner(*rules: OwnerRule) -> OwnerRules:
+    return OwnerRules(devices=rules)
+
+
+def corporate_rule(verdict: Any, **match: Any) -> DeviceRule:
+    return DeviceRule(name="c", match=Match(**match), verdict=verdict)
+
+
+def owner_rule(to: Any, **match: Any) -> OwnerRule:
+    return OwnerRule(name="o", match=Match(**match), to=to)
+
+
+# corporate verdict, owner's choice, remembered answer -> verdict, targets, rule
+TABLE: list[tuple[Any, Any, Any, str, tuple[str, ...], str]] = [
+    (None, None, None, "deny", (), "default"),
+    (None, None, "corporate", "deny", (), "default"),
+    (None, None, "personal", "deny", (), "default"),
+    (None, "personal", None, "personal", ("personal",), "owner:o"),
+    (None, "personal", "corporate", "personal", ("personal",), "owner:o"),
+    (None, "corporate", None, "deny", (), "owner:o"),
+    (None, "ask", None, "ask", ("personal",), "owner:o"),
+    (None, "ask", "personal", "personal", ("personal",), "answer"),
+    (None, "ask", "corporate", "ask", ("personal",), "owner:o"),
+    (None, "ask", "deny", "deny", (), "answer"),
+    (None, "deny", "personal", "deny", (), "owner:o"),
+    ("deny", None, "corporate", "deny", (), "corporate:c"),
+    ("deny", "personal", "corporate", "personal", ("personal",), "owner:o"),
+    ("deny", "corporate", "corporate", "deny", (), "corporate:c"),
+    ("deny", "ask", "corporate", "ask", ("personal",), "owner:o"),
+    ("deny", "ask", "personal", "personal", ("personal",), "answer"),
+    ("deny", "deny", "corporate", "deny", (), "owner:o"),
+    ("allow", None, None, "ask", ("corporate",), "corporate:c"),
+    ("allow", None, "corporate", "corporate", ("corporate",), "answer"),
+    ("allow", None, "personal", "ask", ("corporate",), "corporate:c"),
+    ("allow", None, "deny", "deny", (), "answer"),
+    ("allow", "personal", None, "personal", ("corporate", "personal"), "owner:o"),
+    ("allow", "corporate", None, "corporate", ("corporate",), "owner:o"),
+    ("allow", "ask", None, "ask", ("corporate", "personal"), "corporate:c owner:o"),
+    ("allow", "ask", "personal", "personal", ("corporate", "personal"), "answer"),
+    ("allow", "deny", "corporate", "deny", (), "owner:o"),
+    ("require", None, None, "corporate", ("corporate",), "corporate:c"),
+    ("require", "personal", "personal", "corporate", ("corporate",), "corporate:c"),
+    ("require", "deny", "deny", "corporate", ("corporate",), "corporate:c"),
+]
+
+
+@pytest.mark.parametrize(("corporate", "own", "answer", "verdict", "targets", "rule"), TABLE)
+def test_layers(
+    corporate: Any, own: Any, answer: Any, verdict: str, targets: tuple[str, ...], rule: str
+) -> None:
+    decision = decide(
+        STICK,
+        policy(*([corporate_rule(corporate)] if corporate else [])),
+        owner(*([owner_rule(own)] if own else [])),
+        {answer_key(STICK): answer} if answer else {},
+    )
+    assert (decision.verdict, decision.targets, decision.rule) == (verdict, targets, rule)
+    assert decision.reason
+
+
+def test_the_first_match_counts() -> None:
+    rules = (
+        DeviceRule(name="first", match=Match(vendor="1234"), verdict="deny"),
+        DeviceRule(name="second", match=Match(), verdict="require"),
+    )
+    assert decide(STICK, policy(*rules), owner(), {}).verdict == "deny"
+    assert decide(STICK, policy(*reversed(rules)), owner(), {}).verdict == "corporate"
+
+
+def test_an_answer_without_serial_number_is_for_one_port() -> None:
+    here = structs.replace(STICK, serial="", port="1-1")
+    there = structs.replace(STICK, serial="", port="1-2")
+    answers: Answers = {answer_key(here): "corporate"}
+    rules = policy(corporate_rule("allow"))
+    assert decide(here, rules, owner(), answers).verdict == "corporate"
+    assert decide(there, rules, owner(), answers).verdict == "ask"
+
+
+@pytest.mark.parametrize(
+    ("match", "expected"),
+    [
+        ({}, True),
+        ({"bus": "usb"}, True),
+        ({"bus": "pci"}, False),
+        ({"vendor": "1234", "product": "5678"}, True),
+        ({"product": "5679"}, False),
+        ({"serial": "s1"}, True),
+        ({"serial": ""}, False),
+        ({"port": "1-1"}, True),
+        ({"port": "1-1.1"}, False),
+        ({"removable": True}, True),
+        ({"removable": False}, False),
+        ({"any_interface": ("03:*:*", "08:06:*")}, True),
+        ({"any_interface": ("03:*:*",)}, False),
+        ({"every_interface": ("08:06:50",)}, True),
+        ({"every_interface": ("08:06:51",)}, False),
+    ],
+)
+def test_what_a_match_names_must_hold(match: dict[str, Any], expected: bool) -> None:
+    decision = decide(STICK, policy(corporate_rule("require", **match)), owner(), {})
+    assert (decision.verdict == "corporate") is expected
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [("08:06:50", True), ("08:06:*", True), ("08:*:*", True), ("08:06:51", False), ("00:*:*", False)],
+)
+def test_class_patterns(pattern: str, expected: bool) -> None:
+    assert class_matches(pattern, "08:06:50") is expected
+
+
+@pytest.mark.parametrize(
+    ("facts", "rule"),
+    [
+        ({"malformed": "x"}, "malformed"),
+        ({"changed": True}, "changed"),
+        ({"interfaces": ()}, "no-interface"),
+        ({"bus": "pci", "interfaces": ("06:04:00",)}, "platform"),
+        ({"bus": "pci", "interfaces": ("0c:05:00",)}, "platform"),
+    ],
+)
+def test_safety_comes_before_every_policy(facts: dict[str, Any], rule: str) -> None:
+    bent = structs.replace(STICK, **facts)
+    decision = decide(bent, policy(corporate_rule("require")), owner(owner_rule("personal")), {})
+    assert decision.rule == f"host:{rule}"
+    assert decision.targets == ()
+    assert decision.verdict in ("deny", "host")
+
+
+def test_a_network_card_is_left_to_the_policies() -> None:
+    assert safety_verdict(structs.replace(STICK, bus="pci", interfaces=("02:00:00",))) is None
+
+
+IDS = st.sampled_from(["0001", "0002", "0003"])
+SERIALS = st.sampled_from(["", "a", "b"])
+PORTS = st.sampled_from(["1-1", "1-2"])
+TRIPLES = st.sampled_from(["03:01:01", "03:00:00", "08:06:50", "08:06:62", "01:01:00", "ff:ff:ff"])
+PATTERNS = st.sampled_from(["03:*:*", "03:00:*", "08:06:50", "08:*:*", "08:06:*", "01:01:00", "ff:*:*"])
+CLASSES = st.lists(PATTERNS, min_size=1, max_size=3).map(tuple)
+FACTS = st.builds(
+    DeviceFacts,
+    bus=st.sampled_from(["usb", "pci", "bluetooth"]),
+    vendor=IDS,
+    product=IDS,
+    serial=SERIALS,
+    port=PORTS,
+    removable=st.booleans(),
+    interfaces=st.lists(TRIPLES, max_size=4, unique=True).map(tuple),
+    changed=st.booleans(),
+)
+MATCHES = st.fixed_dictionaries(
+    {},
+    optional={
+        "bus": st.sampled_from(["usb", "pci", "bluetooth"]),
+        "vendor": IDS,
+        "product": IDS,
+        "serial": SERIALS,
+        "port": PORTS,
+        "removable": st.booleans(),
+        "any_interface": CLASSES,
+        "every_interface": CLASSES,
+    },
+).map(lambda fields: msgspec.convert(fields, Match))
+CORPORATE = st.lists(st.tuples(MATCHES, st.sampled_from(["require", "allow", "deny"])), max_size=12)
+OWNER = st.lists(st.tuples(MATCHES, st.sampled_from(["personal", "corporate", "ask", "deny"])), max_size=12)
+ANSWERS = st.sampled_from([None, "corporate", "personal", "deny"])
+
+
+@settings(max_examples=600)
+@given(CORPORATE, OWNER, st.lists(st.tuples(FACTS, ANSWERS), min_size=1, max_size=8))
+def test_the_index_says_what_the_plain_reading_says(
+    corporate: list[Any], own: list[Any], devices: list[tuple[DeviceFacts, Any]]
+) -> None:
+    rules = policy(*(DeviceRule(name=f"c{n}", match=m, verdict=v) for n, (m, v) in enumerate(corporate)))
+    owners = owner(*(OwnerRule(name=f"o{n}", match=m, to=t) for n, (m, t) in enumerate(own)))
+    answers: Answers = {answer_key(facts): answer for facts, answer in devices if answer}
+    compiled = CompiledPolicy(rules, owners)
+    for facts, _ in devices:
+        decision = decide(facts, rules, owners, answers)
+        assert compiled.decide(facts, answers) == decision
+        assert decision.verdict in ("deny", "host", "ask", *decision.targets)
+        assert bool(decision.targets) == (decision.verdict not in ("deny", "host"))
+
+
+@given(CORPORATE, OWNER, FACTS)
+def test_no_answer_ever_precedes_a_refusal(corporate: list[Any], own: list[Any], facts: DeviceFacts) -> None:
+    rules = policy(*(DeviceRule(name=f"c{n}", match=m, verdict=v) for n, (m, v) in enumerate(corporate)))
+    owners = owner(*(OwnerRule(name=f"o{n}", match=m, to=t) for n, (m, t) in enumerate(own)))
+    without = decide(facts, rules, owners, {})
+    for answer in ("corporate", "personal"):
+        answers: Answers = {answer_key(facts): answer}
+        assert set(decide(facts, rules, owners, answers).targets) <= set(without.targets)
+
+
+def test_a_diff_is_told_in_verdicts() -> None:
+    old = policy(corporate_rule("allow", vendor="1234"))
+    new = policy(DeviceRule(name="other-name", match=Match(serial="s1"), verdict="allow"))
+    told = diff(old, new, [STICK, structs.replace(STICK, serial="s2")])
+    assert told.compared == 2
+    assert [(c.device.serial, c.old.verdict, c.new.verdict) for c in told.changes] == [("s2", "ask", "deny")]
+    assert told.sections == ("devices",)
