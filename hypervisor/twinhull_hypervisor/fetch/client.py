@@ -1,0 +1,151 @@
+"""Core's side of the fetch socket: one typed method a verb, and the events as an async iterator."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from ..ipc import BadPacket, HelperUnreachable, Request, call, receive_packet, send_packet
+
+T = TypeVar("T")
+INBOX = "inbox"
+STATE = "state"
+
+
+class Enrolled(msgspec.Struct, frozen=True):
+    """Who the laptop is now."""
+
+    tenant: str
+    device_id: str
+    enrol_epoch: int
+    server: str
+
+
+class FetchState(msgspec.Struct, frozen=True):
+    """How fetch stands with the server; strings are empty and numbers 0 before enrolment."""
+
+    enrolled: bool
+    server: str
+    tenant: str
+    device_id: str
+    enrol_epoch: int
+    enrolled_at: float
+    connected: bool
+    error: str
+
+
+class ImageProgress(msgspec.Struct, frozen=True):
+    """A download. ``error`` is set once when it was given up; asking again starts over."""
+
+    received: int
+    done: bool
+    error: str
+
+
+class FetchClient:
+    """Talks to ``twinhull-fetch serve``. Methods block (call them in a thread); all raise HelperUnreachable,
+    and RemoteError with fetch's or the server's own words."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def enrol(self, url: str, wireguard_public_key: str, token: bytes | bytearray) -> Enrolled:
+        """Enrol with the server at ``url``. The token travels through a pipe; the caller wipes its copy."""
+        reading, writing = os.pipe()
+        try:
+            with os.fdopen(writing, "wb", buffering=0) as pipe:
+                pipe.write(token)  # at most 1 KiB, so it fits the pipe's buffer
+            arguments = {"url": url, "wireguard_public_key": wireguard_public_key}
+            return self._call("enrol", Enrolled, arguments, fds=[reading], timeout=300.0)
+        finally:
+            os.close(reading)
+
+    def state(self) -> FetchState:
+        """How fetch stands with the server."""
+        return self._call("state", FetchState)
+
+    def sync(self) -> None:
+        """Fetch the newest statement now."""
+        self._call("sync", dict, timeout=120.0)
+
+    def image(self, target: str, sha256: str, length: int) -> ImageProgress:
+        """Start or resume a download, or ask how far it is. It ends up below ``repository/targets/``."""
+        return self._call("image", ImageProgress, {"target": target, "sha256": sha256, "length": length})
+
+    def report(self, body: str) -> None:
+        """Post a report, JSON of at most 32 KiB."""
+        self._call("report", dict, {"body": body}, timeout=120.0)
+
+    def forget(self) -> None:
+        """Drop the enrolment."""
+        self._call("forget", dict, timeout=120.0)
+
+    async def watch(self) -> AsyncIterator[str]:
+        """Events: :data:`INBOX` or :data:`STATE`. Both come once at the start, for what was missed before.
+
+        Raises:
+            HelperUnreachable: fetch is not there, or went away; try again later.
+        """
+        loop = asyncio.get_running_loop()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+            try:
+                connection.connect(str(self._path))
+                send_packet(connection, msgspec.json.encode(Request("watch")))
+            except OSError as error:
+                raise HelperUnreachable(helper=self._path.stem) from error
+            connection.setblocking(False)
+            readable = asyncio.Event()
+            loop.add_reader(connection, readable.set)
+            try:
+                yield STATE
+                yield INBOX
+                while True:
+                    await readable.wait()
+                    readable.clear()
+                    for event in _packets(connection, self._path.stem):
+                        yield event
+            finally:
+                loop.remove_reader(connection)
+
+    def _call(
+        self,
+        verb: str,
+        kind: type[T],
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        fds: list[int] | None = None,
+        timeout: float = 30.0,
+    ) -> T:
+        answer = call(self._path, verb, arguments, fds=fds, timeout=timeout)
+        try:
+            return msgspec.convert(answer, kind)
+        except msgspec.ValidationError as error:
+            raise BadPacket(detail=str(error)) from error
+
+
+def _packets(connection: socket.socket, helper: str) -> list[str]:
+    """The events of all packets that are there now; raises HelperUnreachable when the other side closed."""
+    events: list[str] = []
+    while True:
+        try:
+            payload, fds = receive_packet(connection)
+        except BlockingIOError:
+            return events
+        except OSError as error:
+            raise HelperUnreachable(helper=helper) from error
+        for fd in fds:
+            os.close(fd)
+        if not payload:
+            raise HelperUnreachable(helper=helper)
+        try:
+            event = msgspec.json.decode(payload, type=dict[str, Any]).get("event")
+        except msgspec.DecodeError as error:
+            raise BadPacket(detail="not an event") from error
+        if event in {INBOX, STATE}:
+            events.append(str(event))

@@ -1,0 +1,263 @@
+"""The service: verbs for core on a socket, threads for its connections, one event loop for the network."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import select
+import signal
+import socket
+import threading
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from twinhull_policy.trust.documents import ImageReference
+from twinhull_policy.trust.token import parse_token
+
+from .. import ipc
+from .durable import locked, remove_tree
+from .enrol import enrol
+from .errors import BadArguments, EnrolledWithAnother, LocalFailure, NotEnrolled
+from .fleet_client import check_url
+from .follow import Follower
+from .identity import Identity, IdentityStore
+from .images import Images
+from .layout import Layout
+from .limits import LIMITS
+from .watchers import Watchers
+
+log = logging.getLogger("twinhull.fetch")
+T = TypeVar("T")
+VERB_SECONDS = 300.0
+"""The longest a verb may take; each step in it has a shorter limit of its own."""
+
+
+class EnrolArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Arguments of ``enrol``."""
+
+    url: str
+    wireguard_public_key: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9+/]{43}=$")]
+
+
+class ReportArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Arguments of ``report``."""
+
+    body: Annotated[str, msgspec.Meta(max_length=LIMITS.report_bytes)]
+
+
+class Service:
+    """The state of one running service. Its coroutines run in the event loop, its verbs in other threads."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._store = IdentityStore(layout.identity)
+        self._images = Images(layout)
+        self._watchers = Watchers()
+        self._loop = asyncio.get_running_loop()
+        self._changing = asyncio.Lock()
+        self._follower: Follower | None = None
+        self._following: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to follow the server if enrolled."""
+        identity = self._store.load()
+        if identity is not None:
+            self._follow(identity)
+
+    async def stop(self) -> None:
+        """Stop following and downloading."""
+        self._watchers.close()
+        await self._unfollow()
+        await asyncio.to_thread(self._images.stop)
+
+    def serve(self, listener: socket.socket, allowed: frozenset[int]) -> None:
+        """Accept connections for ever, a thread each."""
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return  # closed: the service stops
+            threading.Thread(target=self._answer, args=(connection, allowed), daemon=True).start()
+
+    def _answer(self, connection: socket.socket, allowed: frozenset[int]) -> None:
+        handlers: dict[str, ipc.Handler] = {
+            "enrol": self._verb_enrol,
+            "state": self._verb_state,
+            "watch": lambda _arguments, fds: self._verb_watch(connection, fds),
+            "sync": self._verb_sync,
+            "image": self._verb_image,
+            "report": self._verb_report,
+            "forget": self._verb_forget,
+        }
+        with connection:
+            try:
+                ipc.answer(connection, handlers, allowed)
+            except (OSError, RuntimeError) as error:
+                log.info("connection ended: %s", error)
+
+    def _verb_enrol(self, untrusted: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        arguments = _arguments(untrusted, EnrolArguments, fds, descriptors=1)
+        token = parse_token(_read_secret(fds[0]))
+        server = check_url(arguments.url)
+
+        async def run() -> Identity:
+            async with self._changing:
+                identity = self._store.load()
+                if identity is not None and identity.server != server:
+                    raise EnrolledWithAnother(server=identity.server)
+                if identity is None:
+                    key = arguments.wireguard_public_key
+                    identity = await enrol(self._layout, self._store, server, token, key)
+                    log.info("enrolled server=%s device=%s", server, identity.device_id)
+                    self._follow(identity)
+                return identity
+
+        identity = self._in_loop(run())
+        return {
+            "tenant": identity.tenant,
+            "device_id": identity.device_id,
+            "enrol_epoch": identity.enrol_epoch,
+            "server": identity.server,
+        }
+
+    def _verb_state(self, _untrusted: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        _refuse_descriptors(fds)
+        follower = self._follower
+        identity = follower.identity if follower else None
+        return {
+            "enrolled": identity is not None,
+            "server": identity.server if identity else "",
+            "tenant": identity.tenant if identity else "",
+            "device_id": identity.device_id if identity else "",
+            "enrol_epoch": identity.enrol_epoch if identity else 0,
+            "enrolled_at": identity.enrolled_at if identity else 0.0,
+            "connected": follower.connected if follower else False,
+            "error": follower.error if follower else "",
+        }
+
+    def _verb_watch(self, connection: socket.socket, fds: list[int]) -> dict[str, Any]:
+        _refuse_descriptors(fds)
+        self._watchers.watch(connection)
+        return {}
+
+    def _verb_sync(self, _untrusted: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        _refuse_descriptors(fds)
+        self._in_loop(self._enrolled().sync())
+        return {}
+
+    def _verb_image(self, untrusted: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        image = _arguments(untrusted, ImageReference, fds)
+        follower = self._enrolled()
+        job = self._images.ask(image, lambda: (*follower.repository(), follower.identity.server))
+        return {"received": job.received, "done": job.done, "error": job.error}
+
+    def _verb_report(self, untrusted: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        arguments = _arguments(untrusted, ReportArguments, fds)
+        self._in_loop(self._enrolled().report(arguments.body))
+        return {}
+
+    def _verb_forget(self, _untrusted: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        _refuse_descriptors(fds)
+
+        async def run() -> None:
+            async with self._changing:
+                await self._unfollow()
+                await asyncio.to_thread(self._images.stop)
+                # The identity goes first: a laptop cut off here is not enrolled, and starts over cleanly.
+                self._store.forget()
+                remove_tree(self._layout.inbox)
+                remove_tree(self._layout.repository)
+                self._layout.prepare()
+
+        self._in_loop(run())
+        self._watchers.tell("state")
+        return {}
+
+    def _enrolled(self) -> Follower:
+        if self._follower is None:
+            raise NotEnrolled
+        return self._follower
+
+    def _in_loop(self, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            return asyncio.run_coroutine_threadsafe(work, self._loop).result(VERB_SECONDS)
+        except OSError as error:
+            raise LocalFailure(detail=f"{error.filename or ''} {error.strerror or error}".strip()) from error
+
+    def _follow(self, identity: Identity) -> None:
+        self._follower = Follower(
+            self._layout,
+            self._store,
+            identity,
+            on_inbox=lambda: self._watchers.tell("inbox"),
+            on_state=lambda: self._watchers.tell("state"),
+        )
+        self._following = self._loop.create_task(self._follower.run())
+
+    async def _unfollow(self) -> None:
+        following, self._following, self._follower = self._following, None, None
+        if following is not None:
+            following.cancel()
+            await asyncio.wait([following])
+
+
+def run_service(directory: Path, path: Path, allowed: frozenset[int]) -> None:
+    """Serve on the socket at ``path`` until SIGTERM or SIGINT; one service a directory (a lock file)."""
+    layout = Layout(directory)
+    layout.prepare()
+    with locked(directory / ".lock"):
+        asyncio.run(_main(layout, path, allowed))
+
+
+async def _main(layout: Layout, path: Path, allowed: frozenset[int]) -> None:
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    service = Service(layout)
+    service.start()
+    listener = ipc.listening_socket(path)
+    accepting = threading.Thread(target=service.serve, args=(listener, allowed), daemon=True)
+    accepting.start()
+    log.info("listening socket=%s", path)
+    await stopping.wait()
+    log.info("stopping")
+    # close() alone does not wake accept(); shutdown() does.
+    listener.shutdown(socket.SHUT_RDWR)
+    await service.stop()
+    listener.close()
+
+
+def _arguments(untrusted: dict[str, Any], kind: type[T], fds: list[int], descriptors: int = 0) -> T:
+    """Arguments of the right shape and number of descriptors, which are closed if not."""
+    try:
+        if len(fds) != descriptors:
+            raise BadArguments(detail=f"{len(fds)} descriptors came, not {descriptors}")
+        return msgspec.convert(untrusted, kind)
+    except (msgspec.ValidationError, BadArguments) as error:
+        for fd in fds:
+            os.close(fd)
+        raise BadArguments(detail=str(error)) from error
+
+
+def _refuse_descriptors(fds: list[int]) -> None:
+    _arguments({}, dict[str, Any], fds)
+
+
+def _read_secret(fd: int) -> str:
+    """A secret from a pipe's read end, which is closed; at most ``LIMITS.token_bytes``, within seconds."""
+    content = b""
+    try:
+        while len(content) <= LIMITS.token_bytes:
+            if not select.select([fd], [], [], LIMITS.connect_seconds)[0]:
+                raise BadArguments(detail="no token came through its pipe")
+            chunk = os.read(fd, LIMITS.token_bytes + 1)
+            if not chunk:
+                break
+            content += chunk
+    finally:
+        os.close(fd)
+    return content.decode("ascii", "replace")
