@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from twinhull_installer import paths, services, system
+from twinhull_installer import paths, services, sizes, system
 from twinhull_installer.context import Context
 from twinhull_installer.errors import WaitedTooLong
 from twinhull_installer.journal import write_whole
@@ -18,11 +18,11 @@ URL = "https://localhost:8443"
 SERVER_DIRECTORY = Path("/var/lib/twinhull-server")
 ADMIN_SOCKET = SERVER_DIRECTORY / "admin.sock"
 PARTITIONS = ("corporate", "personal")
-MEMORY_MIB = {"small": 512, "desktop": 1536}
-VCPUS = {"small": 1, "desktop": 2}
 ROUTES = ["10.77.0.0/16"]
 DNS = ["10.77.0.1"]
 """Of the company, docs/architecture.md, "The demonstration corporate side"."""
+NAMESPACES = 3
+"""How many the demonstration network is made of."""
 Record = dict[str, Any]
 
 
@@ -58,6 +58,27 @@ def build_images(context: Context, progress: Progress) -> None:
     write_whole(context.fact(f"images-{context.size}"), directory + "\n", 0o600)
 
 
+def probe_kernel_done(context: Context) -> bool:
+    """Whether the kernel that shows if KVM works is where the core looks for it."""
+    manifest = images(context)
+    if manifest is None or not paths.PROBE_KERNEL.exists():
+        return False
+    source: Path = manifest["directory"] / manifest["probe_kernel"]
+    return source.stat().st_size == paths.PROBE_KERNEL.stat().st_size
+
+
+def install_probe_kernel(context: Context) -> None:
+    """Put the kernel of the golden images where the core finds it, for its boot probe of KVM."""
+    manifest = images(context)
+    if manifest is None:
+        return
+    context.journal.directory(paths.PROBE_KERNEL.parent)
+    temporary = paths.PROBE_KERNEL.with_suffix(".new")
+    shutil.copyfile(manifest["directory"] / manifest["probe_kernel"], temporary)
+    temporary.chmod(0o644)
+    temporary.rename(paths.PROBE_KERNEL)
+
+
 # Server.
 
 
@@ -87,23 +108,20 @@ def start_server(context: Context, progress: Progress) -> None:
 # Company network.
 
 
-def network(context: Context, *arguments: str, stdin: str = "") -> str:
+def network(context: Context, *arguments: str) -> str:
     """Run one command of the demonstration network; returns what it prints."""
-    command = ["/usr/bin/python3", "-P", "-m", "corporate_side", *arguments]
-    python_path = {"PYTHONPATH": str(context.installer)}
-    return context.runner.run(command, timeout=120, stdin=stdin, environment=python_path).output
+    command: list[str | Path] = ["/usr/bin/python3", "-P", context.installer / "corporate_side", *arguments]
+    return context.runner.run(command, timeout=120).output
 
 
 def network_state(context: Context) -> Record | None:
     """What the demonstration network says of itself; None while it is not up."""
-    command = ["/usr/bin/python3", "-P", "-m", "corporate_side", "status"]
-    asked = context.runner.run(
-        command, check=False, secret=True, environment={"PYTHONPATH": str(context.installer)}, timeout=60
-    )
+    command: list[str | Path] = ["/usr/bin/python3", "-P", context.installer / "corporate_side", "status"]
+    asked = context.runner.run(command, check=False, secret=True)
     if asked.status != 0:
         return None
     state: Record = json.loads(asked.output)
-    return state
+    return state if len(state["namespaces"]) == NAMESPACES and state["running"] else None
 
 
 def start_network(context: Context, progress: Progress) -> None:
@@ -120,20 +138,22 @@ def base_policy(context: Context) -> Record:
     """The first policy: the documented example, with this company's gateway and this machine's sizes."""
     example = context.runner.run([context.program("twinhull"), "policy", "example"]).output
     policy: Record = json.loads(example)
-    state = network_state(context) or {}
-    gateway = state["gateway"]
-    return adjust(policy, context.size, gateway["endpoint"], gateway["public_key"])
+    state = network_state(context)
+    if state is None:
+        raise WaitedTooLong(seconds=0, what="the demonstration network", detail=": it is down")
+    return adjust(policy, context.size, state["gateway"], state["public_key"])
 
 
 def adjust(policy: Record, size: str, endpoint: str, public_key: str) -> Record:
     """The example policy with the demonstration's values in place of the example's."""
-    partition = {**policy["partition"], "memory_mib": MEMORY_MIB[size], "vcpus": VCPUS[size]}
-    vpn = {
-        **policy["vpn"],
-        "gateway": {"endpoint": endpoint, "public_key": public_key},
-        "routes": ROUTES,
-        "dns": DNS,
+    partition = {
+        "image": f"corporate-{size}",
+        "memory_mib": sizes.MEMORY_MIB[size],
+        "vcpus": sizes.VCPUS[size],
+        "disk_gib": sizes.DISK_GIB[size],
     }
+    gateway = {"name": "first", "endpoint": endpoint, "public_key": public_key}
+    vpn = {**policy["vpn"], "gateways": [gateway], "routes": ROUTES, "dns": DNS}
     return {**policy, "partition": partition, "vpn": vpn}
 
 
@@ -162,9 +182,3 @@ def change_policy(policy: Record) -> Record:
     """The same policy with one visible change, as an administrator would make one: a longer lease."""
     lease = {**policy["lease"], "offline_hours": int(policy["lease"]["offline_hours"]) + 1}
     return {**policy, "lease": lease}
-
-
-def forget_builds(everything: bool) -> None:
-    """Remove the image cache, if asked for everything."""
-    if everything:
-        shutil.rmtree(paths.CACHE, ignore_errors=True)

@@ -10,6 +10,7 @@ VENV = PREFIX / "venv"
 VENVS = PREFIX / "venvs"
 PROGRAM = PREFIX / "lib"
 """The installed copy of this package and of the unit files, so that the source tree may go away."""
+PROBE_KERNEL = PREFIX / "share" / "probe-kernel"
 SERVICES_COMMAND = PREFIX / "services"
 UNITS = PROGRAM / "systemd"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shlex
 import subprocess
 import time
@@ -76,15 +77,7 @@ class Runner:
         command = [str(argument) for argument in arguments]
         self.note("$ " + shlex.join(command))
         if user is not None:
-            command = [
-                "setpriv",
-                f"--reuid={user}",
-                f"--regid={user}",
-                "--init-groups",
-                "--reset-env",
-                "--",
-                *command,
-            ]
+            command = self._as_user(command, user, environment or {})
         try:
             done = subprocess.run(  # noqa: S603 - argument list, every program named by the installer itself
                 command,
@@ -108,6 +101,19 @@ class Runner:
                 command=shlex.join(command[:4]), detail=_last_line(done.stderr or done.stdout)
             )
         return Result(done.returncode, done.stdout, done.stderr)
+
+    def start(self, arguments: Sequence[str | Path], *, user: str, environment: Mapping[str, str]) -> None:
+        """Start a program as a user and let it go on without us."""
+        command = [str(argument) for argument in arguments]
+        self.note("$ " + shlex.join(command) + " &")
+        subprocess.Popen(  # noqa: S603 - as in run()
+            self._as_user(command, user, environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd="/",
+        )
 
     def stream(
         self,
@@ -163,6 +169,22 @@ class Runner:
         """The caller's environment with a fixed PATH and nothing that redirects Python."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
         return {**kept, "PATH": BASE_PATH, "LC_ALL": "C.UTF-8", **(added or {})}
+
+    @staticmethod
+    def _as_user(command: list[str], user: str, environment: Mapping[str, str]) -> list[str]:
+        account = pwd.getpwnam(user)
+        become = [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--init-groups", "--reset-env"]
+        assignments = [f"{key}={value}" for key, value in environment.items()]
+        return [
+            "setpriv",
+            *become,
+            "--",
+            "env",
+            f"PATH={BASE_PATH}",
+            "LC_ALL=C.UTF-8",
+            *assignments,
+            *command,
+        ]
 
     def _append(self, text: str) -> None:
         self.log.parent.mkdir(parents=True, exist_ok=True)

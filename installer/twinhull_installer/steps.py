@@ -35,6 +35,7 @@ class Progress:
         self._output = output
         self._live = output.isatty()
         self._detail = ""
+        self._result = ""
         self._began = time.monotonic()
         self._over = threading.Event()
         self._ticker = threading.Thread(target=self._tick, daemon=True)
@@ -48,12 +49,17 @@ class Progress:
         """Say what is happening inside the step now."""
         self._detail = " ".join(text.split())[:60]
 
+    def result(self, text: str) -> None:
+        """Say what came of the step, shown once it is done."""
+        self._result = text
+
     def end(self, outcome: str) -> None:
         """Stop the clock and leave the line with how it ended."""
         self._over.set()
         if self._ticker.is_alive():
             self._ticker.join()
         line = f"{self._prefix()} {outcome} {elapsed(time.monotonic() - self._began)}"
+        line += f" ({self._result})" if self._result else ""
         self._output.write(f"\r\x1b[2K{line}\n" if self._live else f"{line}\n")
         self._output.flush()
 

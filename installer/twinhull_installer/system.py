@@ -9,7 +9,7 @@ import secrets
 from pathlib import Path
 from xml.etree import ElementTree
 
-from twinhull_installer import paths, services
+from twinhull_installer import paths, services, sizes
 from twinhull_installer.context import Context
 from twinhull_installer.journal import Journal
 from twinhull_installer.steps import Progress
@@ -53,6 +53,11 @@ def user_exists(name: str) -> bool:
     except KeyError:
         return False
     return True
+
+
+def account(name: str) -> pwd.struct_passwd:
+    """A user's entry in the password database."""
+    return pwd.getpwnam(name)
 
 
 def group_exists(name: str) -> bool:
@@ -100,11 +105,14 @@ def host_settings(context: Context) -> str:
     phrase = ""
     if paths.HOST_SETTINGS.exists():
         phrase = str(json.loads(paths.HOST_SETTINGS.read_text("utf-8")).get("owner_phrase", ""))
+    size = context.size
+    vcpus, memory, disk = sizes.VCPUS[size], sizes.MEMORY_MIB[size], sizes.DISK_GIB[size]
     settings = {
         "underlay_namespace": UNDERLAY,
         "personal_dns": [PERSONAL_DNS],
         "allow_unconfined": not confined(),
         "owner": context.owner,
+        "personal": {"vcpus": vcpus, "memory_mib": memory, "disk_gib": disk},
         "owner_phrase": phrase or f"{secrets.choice(_PHRASE_COLOURS)} {secrets.choice(_PHRASE_THINGS)}",
     }
     return json.dumps(settings, indent=2) + "\n"

@@ -1,0 +1,97 @@
+"""``quickstart --down``: stop and remove what the journal says we made, newest first, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from twinhull_installer import corporate, daemons, laptop, paths, services, system
+from twinhull_installer.context import Context
+from twinhull_installer.journal import Made, is_ours, remove_path
+from twinhull_installer.steps import Progress, Step
+
+ORDER = ("network", "link", "file", "tree", "user", "group", "daemon")
+"""Files go before the accounts that own them, and the bus and libvirt go last: removing needs them."""
+NETD_SOCKET = Path("/run/twinhull/netd.sock")
+KEPT_ALWAYS = frozenset({str(paths.STATE)})
+
+
+def steps(context: Context) -> list[Step]:
+    """What ``--down`` does; each part may be repeated after an interruption."""
+
+    def never() -> bool:
+        return False
+
+    def plain(act: Callable[[], None]) -> Callable[[Progress], None]:
+        return lambda _: act()
+
+    def stop_services() -> None:
+        ask_netd_down(context)
+        services.stop_all(context.runner, [*system.SERVICES, system.SERVER])
+
+    return [
+        Step("Stop both partitions", never, plain(lambda: laptop.stop_partitions(context))),
+        Step("Stop Twinhull's services", never, plain(stop_services)),
+        Step("Take down both sides' networks", never, plain(lambda: take_down_networks(context))),
+        Step("Remove what the quickstart made", never, lambda progress: remove_all(context, progress)),
+    ]
+
+
+def ask_netd_down(context: Context) -> None:
+    """Have the network helper remove both partitions' namespaces, which only it knows all the parts of."""
+    for partition in corporate.PARTITIONS:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+            connection.settimeout(60)
+            try:
+                connection.connect(str(NETD_SOCKET))
+                connection.send(json.dumps({"verb": "down", "arguments": {"partition": partition}}).encode())
+                context.runner.note(
+                    f"netd down {partition}: {connection.recv(65536).decode(errors='replace')}"
+                )
+            except OSError as error:
+                context.runner.note(f"netd down {partition}: {error}")
+                return
+
+
+def take_down_networks(context: Context) -> None:
+    """Take down the demonstration network, and what is left of the partitions' own namespaces."""
+    if any(made.kind == "network" for made in context.journal.entries()):
+        corporate.network(context, "down")
+    for made in context.journal.entries():
+        if made.kind == "network":
+            context.journal.remove(made)
+
+
+def remove_all(context: Context, progress: Progress) -> None:
+    """Remove everything in the journal, then the journal."""
+    entries = sorted(context.journal.entries(), key=lambda made: ORDER.index(made.kind))
+    if context.options.all and paths.CACHE.exists():
+        shutil.rmtree(paths.CACHE)
+    for made in entries:
+        progress.detail(made.name)
+        remove(context, made)
+        context.journal.remove(made)
+    shutil.rmtree(paths.STATE)
+
+
+def remove(context: Context, made: Made) -> None:
+    """Remove one thing; one that is gone already is fine."""
+    if made.kind == "daemon":
+        daemons.stop(context, made.name)
+    elif made.kind == "user" and system.user_exists(made.name):
+        context.runner.run(["userdel", made.name])
+    elif made.kind == "group" and system.group_exists(made.name):
+        context.runner.run(["groupdel", made.name])
+    elif made.kind in ("file", "link", "tree") and made.name not in KEPT_ALWAYS:
+        remove_path_of(made)
+
+
+def remove_path_of(made: Made) -> None:
+    """Remove a path of ours. The image cache stays: it is asked for by ``--all`` alone."""
+    path = Path(made.name)
+    if is_ours(path) and (path == paths.CACHE or paths.CACHE in path.parents):
+        return
+    remove_path(path)
