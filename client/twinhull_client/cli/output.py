@@ -55,9 +55,10 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def fields(title: str, pairs: Sequence[tuple[str, str]]) -> None:
     """Print a titled block of names and values; pairs with an empty value are left out."""
     say(title)
-    for name, value in pairs:
-        if value:
-            say(f"  {name + ':':<14}{value}")
+    shown = [(f"{name}:", value) for name, value in pairs if value]
+    width = max((len(name) for name, _ in shown), default=0)
+    for name, value in shown:
+        say(f"  {name:<{width}} {value}")
 
 
 def when(epoch: float) -> str:
