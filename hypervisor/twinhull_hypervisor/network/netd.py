@@ -182,10 +182,16 @@ def _core_uid() -> frozenset[int]:
 
 
 def _give_to_core(path: Path) -> None:
-    """Let the core's group connect; SO_PEERCRED still decides who is answered."""
+    """Let the core's group connect; SO_PEERCRED still decides who is answered.
+
+    Without CAP_CHOWN it takes being in that group: the service manager starts netd with it.
+    """
     try:
         gid = grp.getgrnam(CORE_USER).gr_gid
     except KeyError:
         return
     if path.is_socket() and path.stat().st_uid == os.getuid():
-        os.chown(path, -1, gid)
+        try:
+            os.chown(path, -1, gid)
+        except PermissionError:
+            logger.warning("%s stays root's alone: netd was not started in group %s", path, CORE_USER)

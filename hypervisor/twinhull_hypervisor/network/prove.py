@@ -90,7 +90,8 @@ def _nothing_leaves(underlay: str, plan: CorporatePlan) -> VpnCanary:
     evidence = (
         f"The detector on {', '.join(watched)} caught {caught} of {planted} planted packets. "
         f"Then {sent + refused} probes from inside to {len(targets)} addresses, "
-        f"over {', '.join(inside[1:])}: {refused} had no way, {sent} were sent, {leaked} seen outside the tunnel."
+        f"over {', '.join(inside[1:])}: {refused} had no way, {sent} were sent, "
+        f"{leaked} seen outside the tunnel."
     )
     return VpnCanary(name=name, passed=leaked == 0, evidence=evidence)
 

@@ -90,6 +90,9 @@ def create(underlay: str, namespace: str) -> None:
     if not links.add_wireguard(underlay, TUNNEL):
         try:
             run([*namespaces.command(underlay), PROGRAM, TUNNEL], timeout=WG_SECONDS)
+            # Its daemon half still has to find the interface, in the namespace it was started in. It answers
+            # on its control socket only after that; moved earlier, the interface would be lost to it.
+            run([*namespaces.command(underlay), "wg", "show", TUNNEL, "listen-port"], timeout=WG_SECONDS)
         except ProgramFailed as error:
             raise TunnelFailed(reason=error.message) from error
     link = links.links(underlay).get(TUNNEL)
