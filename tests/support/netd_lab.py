@@ -1,0 +1,158 @@
+"""A lab with the demonstration company, twinhull-netd with its two capabilities, and stand-in guests."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from twinhull_hypervisor.network.client import NetdClient
+from twinhull_hypervisor.network.plan import SIDES
+from twinhull_policy.names import Partition
+
+from tests.support.network_lab import NETD_CAPABILITIES, Lab, Running, wait_until
+
+ADDRESS = "10.77.1.5"
+INTRANET = "http://10.77.0.80/"
+INTERNET = "http://198.51.100.1/"
+GUEST_SCRIPT = Path(__file__).with_name("tap_guest.py")
+GUESTS = {Partition.CORPORATE: "guest-corp", Partition.PERSONAL: "guest-pers"}
+
+FETCH = """
+import sys, urllib.request
+try:
+    with urllib.request.urlopen(sys.argv[1], timeout=float(sys.argv[2])) as answer:
+        sys.stdout.write(answer.read().decode())
+except OSError as error:
+    sys.stdout.write(f"failed: {error}")
+"""
+RESOLVE = """
+import os, socket, struct, sys
+name = b"".join(bytes([len(part)]) + part.encode() for part in sys.argv[2].split(".")) + b"\\0"
+query = struct.pack("!HHHHHH", 7, 0x100, 1, 0, 0, 0) + name + struct.pack("!HH", 1, 1)
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as resolver:
+    resolver.settimeout(float(sys.argv[3]))
+    try:
+        resolver.sendto(query, (sys.argv[1], 53))
+        sys.stdout.write(socket.inet_ntoa(resolver.recv(512)[-4:]))
+    except OSError as error:
+        sys.stdout.write(f"failed: {error}")
+"""
+
+
+class NetdLab:
+    """The lab and what runs in it.
+
+    Attributes:
+        lab: the private machine.
+        client: netd's client, as the core uses it.
+        gateway_key: the company gateway's WireGuard key.
+    """
+
+    def __init__(self, lab: Lab, directory: Path) -> None:
+        self.lab = lab
+        self.directory = directory
+        self.socket = directory / "netd.sock"
+        self.client = NetdClient(self.socket)
+        self.gateway_key = lab.demo("up").splitlines()[-1]
+        (directory / "host.json").write_text(
+            '{"underlay_namespace": "th-underlay", "personal_dns": ["198.51.100.1"]}'
+        )
+        self.netd = self.start_netd()
+        lab.demo("peer", self.client.identity(), ADDRESS)
+        self.guests: dict[Partition, Running] = {}
+
+    def start_netd(self) -> Running:
+        """Start netd with exactly its two capabilities."""
+        code = (
+            "import os, socket, sys, threading, time\n"
+            "from twinhull_hypervisor.network import netd\n"
+            "def tell():\n"
+            "    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:\n"
+            "        while probe.connect_ex(sys.argv[2]): time.sleep(0.02)\n"
+            "    os.write(1, b'ready\\n')\n"
+            "threading.Thread(target=tell).start()\n"
+            "netd.main()\n"
+        )
+        self.netd = self.lab.start(
+            *(
+                "setpriv",
+                f"--bounding-set={NETD_CAPABILITIES}",
+                "--inh-caps=-all",
+                sys.executable,
+                "-c",
+                code,
+            ),
+            *("--socket", str(self.socket), "--state-dir", str(self.directory / "state")),
+            *("--settings", str(self.directory / "host.json")),
+        )
+        return self.netd
+
+    def corporate_up(self, **changes: Any) -> None:
+        """`corporate_up` for the demonstration company."""
+        arguments: dict[str, Any] = {
+            "addresses": [ADDRESS],
+            "endpoint": "203.0.113.2:51820",
+            "public_key": self.gateway_key,
+            "routes": ["10.77.0.0/16"],
+            "dns": ["10.77.0.1"],
+            "mtu": 1420,
+        }
+        self.client.corporate_up(**{**arguments, **changes})
+
+    def guest(self, partition: Partition) -> str:
+        """Start a stand-in guest and connect it as the core does; its network namespace."""
+        side = SIDES[partition]
+        self.client.tap(partition)
+        self.guests[partition] = self.lab.start(
+            *("/usr/bin/python3", str(GUEST_SCRIPT), side.tap, GUESTS[partition]),
+            *(f"{side.guest}/30", str(side.gateway.ip)),
+        )
+        self.client.adopt(partition)
+        return GUESTS[partition]
+
+    def stop_guest(self, partition: Partition) -> None:
+        """End the stand-in guest as a VM ends: its descriptor closes."""
+        guest = self.guests.pop(partition, None)
+        if guest is not None:
+            guest.kill()
+            self.lab.run("ip", "netns", "delete", GUESTS[partition])
+
+    def fetch(self, namespace: str, url: str, seconds: float = 20) -> str:
+        """A page as a guest gets it, or ``failed: …``."""
+        return self.lab.python(FETCH, url, str(seconds), namespace=namespace)
+
+    def resolve(self, namespace: str, server: str, name: str, seconds: float = 20) -> str:
+        """A name as a guest resolves it, or ``failed: …``."""
+        return self.lab.python(RESOLVE, server, name, str(seconds), namespace=namespace)
+
+    def wireguard_pids(self) -> list[int]:
+        """The lab's process ids of netd's wireguard-go."""
+        return [int(pid) for pid in self.lab.run("pgrep", "-f", "^wireguard-go th-wg0", check=False).split()]
+
+    def kill_wireguard(self) -> None:
+        """kill -9 it and wait until its interface has gone."""
+        (pid,) = self.wireguard_pids()
+        self.lab.run("kill", "-9", str(pid))
+        wait_until(lambda: "th-wg0" not in self.lab.links("th-corporate"), "the tunnel is gone")
+
+    def reset(self) -> None:
+        """Everything of both partitions gone, netd and the gateway running."""
+        for partition in Partition:
+            self.stop_guest(partition)
+            self.client.down(partition)
+
+
+@contextmanager
+def netd_lab() -> Iterator[NetdLab]:
+    """A lab for as long as a module's tests run; nothing of it is left afterwards."""
+    lab = Lab()
+    try:
+        with tempfile.TemporaryDirectory(prefix="th-") as directory:
+            yield NetdLab(lab, Path(directory))
+            lab.demo("down")
+    finally:
+        lab.close()
