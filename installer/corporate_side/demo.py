@@ -146,13 +146,21 @@ class Demo:
         run(inside(name, "ip", "link", "set", "lo", "up"))
 
     def _tunnel(self) -> None:
-        if not _has_link(GATEWAY, TUNNEL):
-            UAPI_SOCKET.unlink(missing_ok=True)
-            try:
-                run(inside(GATEWAY, "ip", "link", "add", TUNNEL, "type", "wireguard"))
-            except CommandError:  # no WireGuard in this kernel
-                run(inside(GATEWAY, "wireguard-go", TUNNEL))
-                self.ledger.put("gateway", _holder_of(TUNNEL))
+        if _has_link(GATEWAY, TUNNEL):
+            return
+        UAPI_SOCKET.unlink(missing_ok=True)
+        try:
+            run(inside(GATEWAY, "ip", "link", "add", TUNNEL, "type", "wireguard"))
+        except CommandError:  # no WireGuard in this kernel
+            run(inside(GATEWAY, "wireguard-go", TUNNEL))
+            self.ledger.put("gateway", _holder_of(TUNNEL))
+        try:
+            self._configure_tunnel()
+        except CommandError:
+            self.stop_gateway()  # so that the next attempt starts from nothing
+            raise
+
+    def _configure_tunnel(self) -> None:
         run(
             inside(GATEWAY, "wg", "setconf", TUNNEL, "/dev/stdin"),
             input=f"[Interface]\nPrivateKey = {self._key()}\nListenPort = {GATEWAY_PORT}\n",
