@@ -8,7 +8,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
-from weakref import WeakSet
 
 import msgspec
 from aiohttp import web
@@ -61,7 +60,7 @@ class Interface:
     """Handlers over a service and a hub.
 
     Attributes:
-        active: protocols that have sent at least one whole request head; the others are cut off in time.
+        silent: connections that have not sent a whole request head yet; they are cut off in time.
         seen: devices seen since that was last written down.
     """
 
@@ -70,7 +69,7 @@ class Interface:
         self._hub = hub
         self._failures = FailureCounter()
         self._enrolments = asyncio.Semaphore(LIMITS.enrolments_at_once)
-        self.active: WeakSet[asyncio.BaseProtocol] = WeakSet()
+        self.silent: set[asyncio.BaseProtocol] = set()
         self.seen: dict[str, float] = {}
 
     def application(self) -> web.Application:
@@ -94,7 +93,7 @@ class Interface:
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Every failure leaves as an ErrorReport; what is not meant for the client stays in the log."""
-        self.active.add(request.protocol)
+        self.silent.discard(request.protocol)
         try:
             return await handler(request)
         except TwinhullError as error:

@@ -66,6 +66,7 @@ class Server:
         def protocol() -> asyncio.BaseProtocol:
             assert runner.server is not None  # noqa: S101 - setup() has made it
             made = runner.server()
+            self._interface.silent.add(made)
             loop.call_later(LIMITS.first_request_seconds, self._cut_off_if_silent, made)
             return made
 
@@ -110,8 +111,10 @@ class Server:
             log.info("pushed signed=%d listening=%d revoked=%d", len(changed), len(statements), len(revoked))
 
     def _cut_off_if_silent(self, protocol: web.RequestHandler) -> None:
-        if protocol not in self._interface.active and protocol.transport is not None:
-            protocol.transport.close()
+        if protocol in self._interface.silent:
+            self._interface.silent.discard(protocol)
+            if protocol.transport is not None:
+                protocol.transport.close()
 
     async def _admin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One line in, one line out; file permissions say who may connect."""
