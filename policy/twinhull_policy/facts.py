@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from .model import Hex4
+from .model import HEX4_PATTERN
 
+Hex4 = Annotated[str, Meta(pattern=f"^{HEX4_PATTERN}$")]
 InterfaceClass = Annotated[str, Meta(pattern=r"^[0-9a-f]{2}:[0-9a-f]{2}:[0-9a-f]{2}$")]
 
 

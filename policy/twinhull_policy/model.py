@@ -19,14 +19,38 @@ from msgspec import UNSET, Meta, UnsetType
 SCHEMA: Final = "twinhull.policy/1"
 OWNER_SCHEMA: Final = "twinhull.owner/1"
 
-Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,31}$", description="Lower case, digits and hyphens.")]
+NAME_PATTERN: Final = "[a-z][a-z0-9-]{0,31}"
+HEX4_PATTERN: Final = "[0-9a-f]{4}"
+CLASS_PATTERN: Final = r"[0-9a-f]{2}:(?:[0-9a-f]{2}:(?:[0-9a-f]{2}|\*)|\*:\*)"
+
 Text = Annotated[str, Meta(max_length=500)]
-Hex4 = Annotated[str, Meta(pattern=r"^[0-9a-f]{4}$", description="Four lower-case hexadecimal digits.")]
+Name = Annotated[str, Meta(pattern=f"^{NAME_PATTERN}$", description="Lower case, digits and hyphens.")]
+# Strings that come by the thousand: here only their lengths, their patterns in ``rulecheck``.
+RuleName = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=32,
+        description="Lower case, digits and hyphens.",
+        extra_json_schema={"pattern": f"^{NAME_PATTERN}$"},
+    ),
+]
+Hex4 = Annotated[
+    str,
+    Meta(
+        min_length=4,
+        max_length=4,
+        description="Four lower-case hexadecimal digits.",
+        extra_json_schema={"pattern": f"^{HEX4_PATTERN}$"},
+    ),
+]
 ClassPattern = Annotated[
     str,
     Meta(
-        pattern=r"^[0-9a-f]{2}:([0-9a-f]{2}:([0-9a-f]{2}|\*)|\*:\*)$",
+        min_length=6,
+        max_length=8,
         description="Interface class, subclass and protocol in hex, the last or the last two may be '*'.",
+        extra_json_schema={"pattern": f"^{CLASS_PATTERN}$"},
     ),
 ]
 Classes = Annotated[tuple[ClassPattern, ...], Meta(min_length=1, max_length=16)]
@@ -46,8 +70,11 @@ class PartitionSection(Section, frozen=True, forbid_unknown_fields=True, kw_only
     disk_gib: Annotated[int, Meta(ge=1, le=16 * 1024)]
 
 
-class Match(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a rule matches: everything named must hold, an empty one matches every device."""
+class Match(Section, frozen=True, forbid_unknown_fields=True, kw_only=True, gc=False):
+    """What a rule matches: everything named must hold, an empty one matches every device.
+
+    ``gc=False`` here and on the rule: there are thousands, they hold only strings, and so never a cycle.
+    """
 
     bus: Literal["usb", "pci", "bluetooth"] | UnsetType = UNSET
     vendor: Hex4 | UnsetType = UNSET
@@ -64,7 +91,7 @@ class Match(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Whether a person can unplug it; a device of which nobody knows counts as removable."""
 
 
-class DeviceRule(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class DeviceRule(Section, frozen=True, forbid_unknown_fields=True, kw_only=True, gc=False):
     """One corporate rule. The first that matches counts.
 
     ``require``: the corporate partition takes such a device, and nobody else gets it.
@@ -72,7 +99,7 @@ class DeviceRule(Section, frozen=True, forbid_unknown_fields=True, kw_only=True)
     ``deny``: the corporate partition never has it.
     """
 
-    name: Name
+    name: RuleName
     match: Match
     verdict: Literal["require", "allow", "deny"]
 
@@ -197,7 +224,7 @@ class OwnerRule(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     it), ``ask`` offers the choice each time, ``deny`` gives it to nobody.
     """
 
-    name: Name
+    name: RuleName
     match: Match
     to: Literal["personal", "corporate", "ask", "deny"]
 

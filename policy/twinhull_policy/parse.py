@@ -14,12 +14,13 @@ import msgspec
 from . import canonical as canonical_form
 from .diagnose import Finding, diagnose
 from .errors import Blame, TwinhullError
-from .model import OwnerRules, Policy, Section
+from .model import OwnerRules, Policy
+from .rulecheck import malformed_field
 
 MAX_BYTES = 1024 * 1024
 """A policy document; the largest with 10,000 device rules fits."""
 
-D = TypeVar("D", bound=Section)
+D = TypeVar("D", Policy, OwnerRules)
 
 
 class PolicyError(TwinhullError):
@@ -124,7 +125,10 @@ def _parse(untrusted: bytes, decoder: msgspec.json.Decoder[D]) -> D:
         raise PolicyTooLarge(limit=MAX_BYTES)
     try:
         document = decoder.decode(untrusted)
-        if _is_plain(untrusted):
+        malformed = malformed_field(document.devices)
+        if malformed is not None:
+            raise ValueError(f"Not of the form the field must have - at `$.devices{malformed}`")
+        if _is_plain(untrusted, document):
             return document
         refusal = None
     except ValueError as error:
@@ -138,14 +142,20 @@ def _parse(untrusted: bytes, decoder: msgspec.json.Decoder[D]) -> D:
     return document
 
 
-def _is_plain(text: bytes) -> bool:
-    """Whether JSON that a decoder accepted surely holds no duplicate key, escape or odd character."""
-    compact = msgspec.json.format(text, indent=-1)
-    return (
-        b"\\" not in compact
-        and compact.decode().isprintable()
-        and msgspec.json.encode(msgspec.json.decode(text)) == compact
-    )
+def _is_plain(text: bytes, document: Policy | OwnerRules) -> bool:
+    """Whether JSON that a decoder accepted surely holds no duplicate key, escape or odd character.
+
+    Canonical text is its own proof; other text is compared, freed of white space, with what it decodes to.
+    """
+    if b"\\" in text:
+        return False
+    if canonical(document) != text:
+        compact = msgspec.json.format(text, indent=-1)
+        if msgspec.json.encode(msgspec.json.decode(text)) != compact:
+            return False
+        text = compact
+    # JSON has no bare control characters below a space; of ASCII that leaves DEL.
+    return b"\x7f" not in text if text.isascii() else text.decode().isprintable()
 
 
 def _refusal(finding: Finding) -> PolicyError:

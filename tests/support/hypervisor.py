@@ -28,7 +28,7 @@ UIDS = {Partition.CORPORATE: 70001, Partition.PERSONAL: 70002}
 @contextmanager
 def passable_directory() -> Iterator[Path]:
     """A directory QEMU's users can pass through and not list, like /var/lib/twinhull."""
-    directory = Path(tempfile.mkdtemp(prefix="twinhull-test-", dir="/var/tmp"))  # noqa: S108 - random name
+    directory = Path(tempfile.mkdtemp(prefix="twinhull-test-", dir="/var/tmp"))
     directory.chmod(0o711)
     try:
         yield directory

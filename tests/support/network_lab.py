@@ -200,13 +200,13 @@ class Packet:
         header = (ip[0] & 15) * 4
         source, target = socket.inet_ntoa(ip[12:16]), socket.inet_ntoa(ip[16:20])
         if ip[9] not in (6, 17):
-            return cls(ethertype, ip[9], source, target)
+            return cls(ethertype, ip[9], source, target, payload=ip[header:])
         ports = struct.unpack_from("!HH", ip, header)
         return cls(ethertype, ip[9], source, target, *ports, payload=ip[header + 8 :])
 
 
 class Capture:
-    """Every frame on one interface of the lab since it began; shown to work before it is believed."""
+    """Every frame that left by one interface of the lab since it began; shown to work before it is believed."""
 
     def __init__(self, lab: Lab, namespace: str, interface: str) -> None:
         self._lab = lab
@@ -226,7 +226,7 @@ class Capture:
         self._socket.close()
 
     def until_planted(self, target: str) -> list[Packet]:
-        """Send an unprotected packet on purpose; all frames captured before the capture caught it."""
+        """Send an unprotected packet on purpose; all that left before the capture caught it."""
         token = os.urandom(24)
 
         def plant() -> None:
@@ -236,7 +236,10 @@ class Capture:
         self._lab.inside(self._namespace, plant)
         packets: list[Packet] = []
         while True:
-            packet = Packet.parse(self._socket.recv(65536))
+            frame, (_, _, kind, *_) = self._socket.recvfrom(65536)
+            if kind != socket.PACKET_OUTGOING:
+                continue
+            packet = Packet.parse(frame)
             if packet.payload == token:
                 return packets
             packets.append(packet)

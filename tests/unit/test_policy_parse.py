@@ -145,6 +145,42 @@ REFUSED: dict[str, tuple[Callable[[], bytes], type[TwinhullError], str]] = {
         parse.PolicyInvalid,
         "$.devices[0].match.any_interface[0]",
     ),
+    "rule name in capitals": (
+        lambda: changed("devices.3.name", "Camera"),
+        parse.PolicyInvalid,
+        "$.devices[3].name",
+    ),
+    "vendor in capitals": (
+        lambda: changed("devices.1.match.vendor", "10AF"),
+        parse.PolicyInvalid,
+        "$.devices[1].match.vendor",
+    ),
+    "product of another length": (
+        lambda: changed("devices.1.match.product", "04070"),
+        parse.PolicyInvalid,
+        "$.devices[1].match.product",
+    ),
+    "two products with a line break": (
+        lambda: changed("devices.1.match.product", "040\n"),
+        parse.PolicyBadCharacter,
+        "$.devices[1].match.product",
+    ),
+    "rule name of two lines": (
+        lambda: changed("devices.1.name", "a\nb"),
+        parse.PolicyBadCharacter,
+        "$.devices[1].name",
+    ),
+    "DEL": (lambda: changed("description", "\x7f"), parse.PolicyBadCharacter, "$.description"),
+    "DEL, raw": (
+        lambda: TEXT.replace(b"Office", b"Off\x7fice"),
+        parse.PolicyBadCharacter,
+        "$.description",
+    ),
+    "class of every interface": (
+        lambda: changed("devices.2.match.every_interface.1", "3:00:*1"),
+        parse.PolicyInvalid,
+        "$.devices[2].match.every_interface[1]",
+    ),
     "star in the middle": (
         lambda: changed("devices.0.match.any_interface", ["08:*:50"]),
         parse.PolicyInvalid,
