@@ -11,8 +11,11 @@ from tests.support.standin_daemon import StandInDaemon, standin_daemon
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The one flag that rewrites golden files; the diff is then reviewed like code."""
+    """Flags: golden files that are rewritten are then reviewed like code."""
     parser.addoption("--rewrite-golden", action="store_true", help="write golden files instead of comparing")
+    parser.addoption(
+        "--keep-laptop", action="store_true", help="leave the end-to-end tests' laptop installed"
+    )
 
 
 @pytest.fixture

@@ -1,0 +1,51 @@
+"""One installed laptop for all end-to-end tests: made by the quickstart, removed by it afterwards."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.laptop import REPOSITORY, Laptop
+
+
+@pytest.fixture(scope="session")
+def laptop(request: pytest.FixtureRequest) -> Iterator[Laptop]:
+    """The quickstart's small laptop with both partitions up, taken down at the end.
+
+    A quickstart that fails fails every test with what it printed.
+    """
+    installed = subprocess.run(
+        [REPOSITORY / "installer/quickstart", "--small", "--headless", "--yes"],
+        capture_output=True,
+        text=True,
+        timeout=1800,
+    )
+    assert installed.returncode == 0, installed.stdout[-4000:] + installed.stderr[-4000:]
+    yield Laptop(installed.stdout)
+    if request.config.getoption("--keep-laptop"):
+        return
+    removed = subprocess.run(
+        [REPOSITORY / "installer/quickstart", "--down"], capture_output=True, text=True, timeout=300
+    )
+    assert removed.returncode == 0, removed.stdout[-4000:] + removed.stderr[-4000:]
+
+
+@pytest.fixture
+def both_running(laptop: Laptop) -> Laptop:
+    """The laptop with both partitions running and their guests up."""
+    for partition in ("corporate", "personal"):
+        laptop.ensure_running(partition)
+    return laptop
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Path:
+    """A directory that other users may pass through."""
+    tmp_path.chmod(0o755)
+    for parent in list(tmp_path.parents)[:3]:
+        if parent != Path("/tmp"):  # noqa: S108 - only compared
+            parent.chmod(0o755)
+    return tmp_path

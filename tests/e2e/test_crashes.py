@@ -1,0 +1,93 @@
+"""kill -9 of any process leaves the guests running and status telling the truth (P9)."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.support.laptop import Laptop, kill_hard, pids_of, wait_for
+
+SERVICES = ("twinhulld", "twinhull-fetch", "twinhull-netd", "twinhull-server")
+INTRANET = "http://intranet.corp.example/"
+
+
+def qemu_pids(laptop: Laptop) -> dict[str, int]:
+    return {name: laptop.guest(name).pid() for name in ("corporate", "personal")}
+
+
+def assert_true_status(laptop: Laptop, pids: dict[str, int]) -> None:
+    """What status says is what is: both guests run in the same processes, enrolled, policy in force."""
+    status = wait_for(lambda: _settled(laptop), "a settled status", 90)
+    assert {part.name: part.state for part in status.partitions} == {
+        "corporate": "running",
+        "personal": "running",
+    }
+    assert status.policy.sequence > 0
+    for name, pid in pids.items():
+        assert laptop.guest(name).pid() == pid
+        assert Path(f"/proc/{pid}").exists()
+
+
+def _settled(laptop: Laptop):  # type: ignore[no-untyped-def]
+    ended = laptop.twinhull("status", "--json")
+    if ended.returncode != 0:
+        return None
+    status = laptop.status()
+    return status if status.enrolment.connected and status.vpn.state == "up" else None
+
+
+@pytest.mark.parametrize("program", SERVICES)
+def test_killed_service_comes_back_and_the_guests_go_on(both_running: Laptop, program: str) -> None:
+    pids = qemu_pids(both_running)
+    killed = kill_hard(program)
+    wait_for(lambda: any(pid != killed for pid in pids_of(program)), f"{program} to be back", 60)
+    assert_true_status(both_running, pids)
+    page = both_running.guest("corporate").run("/usr/bin/curl", "-sf", "--max-time", "30", INTRANET)
+    assert page.status == 0, page.output
+
+
+def test_killed_libvirtd_comes_back_and_the_guests_go_on(both_running: Laptop) -> None:
+    pids = qemu_pids(both_running)
+    killed = kill_hard("libvirtd")
+    if not wait_for(lambda: not Path(f"/proc/{killed}").exists(), "libvirtd to be gone"):
+        raise AssertionError
+    both_running.must("status")
+    both_running.restart_libvirtd()
+    assert_true_status(both_running, pids)
+    both_running.must("partition", "suspend", "personal")
+    assert both_running.state("personal") == "paused"
+    both_running.must("partition", "resume", "personal")
+    assert both_running.state("personal") == "running"
+
+
+def test_killed_tunnel_fails_closed_and_is_rebuilt(both_running: Laptop) -> None:
+    """wireguard-go dies: the corporate guest is cut off, then the tunnel is back without a restart of it."""
+    pids = qemu_pids(both_running)
+    kind = both_running.status().vpn.kind
+    if kind != "wireguard-go":
+        pytest.skip("the kernel's WireGuard has no process to kill")
+    victims = [
+        pid for pid in pids_of("wireguard-go") if b"th-wg0" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+    assert len(victims) == 1
+    os.kill(victims[0], signal.SIGKILL)
+    wait_for(
+        lambda: (
+            both_running.guest("corporate").run("/usr/bin/curl", "-sf", "--max-time", "5", INTRANET).status
+            == 0
+        ),
+        "the intranet to be reachable again",
+        90,
+    )
+    assert_true_status(both_running, pids)
+
+
+def test_a_guest_that_shuts_itself_down_is_shown_as_off(both_running: Laptop) -> None:
+    both_running.guest("personal").agent("guest-sync", id=4711)
+    both_running.guest("personal").run("/usr/bin/systemctl", "--no-block", "poweroff")
+    wait_for(lambda: both_running.state("personal") == "stopped", "the partition to be off", 120)
+    assert not Path("/run/netns/th-personal").exists()
+    both_running.ensure_running("personal")
