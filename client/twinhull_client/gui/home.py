@@ -1,0 +1,327 @@
+"""The home page: the two computers, the company connection, what the employer controls, protection, storage."""
+
+from __future__ import annotations
+
+import json
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import (
+    QGridLayout,
+    QHBoxLayout,
+    QPlainTextEdit,
+    QProgressBar,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+from twinhull_policy.api.types import Grade, ImageInfo, PolicyInfo, Status, VpnInfo, VpnProof
+from twinhull_policy.errors import TwinhullError
+from twinhull_policy.names import Partition
+from twinhull_policy.parse import parse_policy
+
+from twinhull_client.gui.partition_card import PartitionCard
+from twinhull_client.gui.widgets import Badge, Card, Problem, button, clear, label
+from twinhull_client.gui.words import ago, computer_name, policy_words, size_words, vpn_words
+
+GRADE_TONES = {"A": "good", "B": "good", "C": "warn", "D": "warn", "E": "bad"}
+
+
+class VpnCard(Card):
+    """The company connection and its proof.
+
+    Signals:
+        prove: run the canaries.
+    """
+
+    prove = Signal()
+
+    def __init__(self) -> None:
+        super().__init__(self.tr("Company connection"))
+        self.sentence = label()
+        self.facts = label(role="muted")
+        self.confined = Badge()
+        self.evidence = QVBoxLayout()
+        self.evidence.setSpacing(8)
+        self.problem = Problem()
+        self.button = button(self.tr("Prove it now"), self._prove)
+        row = QHBoxLayout()
+        row.addWidget(self.button)
+        row.addStretch()
+        row.addWidget(self.confined)
+        self.body.addWidget(self.sentence)
+        self.body.addWidget(self.facts)
+        self.body.addLayout(self.evidence)
+        self.body.addWidget(self.problem)
+        self.body.addStretch()
+        self.body.addLayout(row)
+
+    def show_info(self, vpn: VpnInfo) -> None:
+        """Show a fresh state."""
+        badge, sentence, tone = vpn_words(vpn)
+        self.badge.say(badge, tone)
+        self.sentence.setText(f"{sentence} {vpn.reason}".strip())
+        self.facts.setVisible(bool(vpn.gateway))
+        self.facts.setText(
+            self.tr("Gateway {gateway} · last contact {ago} · received {rx} · sent {tx}").format(
+                gateway=vpn.gateway,
+                ago=ago(vpn.last_handshake),
+                rx=size_words(vpn.received_bytes),
+                tx=size_words(vpn.sent_bytes),
+            )
+        )
+        if vpn.confined:
+            self.confined.say(self.tr("No way around it"), "good")
+        else:
+            self.confined.say(self.tr("Not in place"), "idle" if vpn.state == "down" else "bad")
+
+    def _prove(self) -> None:
+        self.button.setEnabled(False)
+        self.button.setText(self.tr("Proving…"))
+        self.problem.say(None)
+        self.prove.emit()
+
+    def show_proof(self, proof: VpnProof | None, error: TwinhullError | None = None) -> None:
+        """Show the evidence of one run, or why there is none."""
+        self.button.setEnabled(True)
+        self.button.setText(self.tr("Prove it now"))
+        self.problem.say(error)
+        clear(self.evidence)
+        for canary in proof.canaries if proof else ():
+            row = QWidget()
+            line = QHBoxLayout(row)
+            line.setContentsMargins(0, 0, 0, 0)
+            badge = Badge()
+            badge.say(
+                self.tr("Held") if canary.passed else self.tr("FAILED"), "good" if canary.passed else "bad"
+            )
+            line.addWidget(badge)
+            line.addWidget(label(f"{canary.name}: {canary.evidence}", "muted"), 1)
+            self.evidence.addWidget(row)
+
+
+class PolicyCard(Card):
+    """What the employer controls and sees, in plain words; the exact document one click away."""
+
+    def __init__(self) -> None:
+        super().__init__(self.tr("What your employer controls and sees"))
+        self.grid = QGridLayout()
+        self.grid.setHorizontalSpacing(16)
+        self.grid.setVerticalSpacing(8)
+        self.grid.setColumnStretch(1, 1)
+        self.never = label(
+            self.tr("Your personal computer: nothing. It cannot be named in these rules, seen or changed."),
+            "muted",
+        )
+        self.refusal = label(role="muted")
+        self.exact = QPlainTextEdit(readOnly=True)
+        self.exact.setAccessibleName(self.tr("The exact rules"))
+        self.exact.setMinimumHeight(180)
+        self.exact.hide()
+        self.button = button(self.tr("Show the exact rules"), self._toggle)
+        self.body.addLayout(self.grid)
+        self.body.addWidget(self.never)
+        self.body.addWidget(self.refusal)
+        self.body.addWidget(self.exact)
+        self.body.addStretch()
+        row = QHBoxLayout()
+        row.addWidget(self.button)
+        row.addStretch()
+        self.body.addLayout(row)
+        self._shown = ""
+
+    def _toggle(self) -> None:
+        self.exact.setVisible(not self.exact.isVisibleTo(self))
+        shown = self.exact.isVisibleTo(self)
+        self.button.setText(self.tr("Hide the exact rules") if shown else self.tr("Show the exact rules"))
+
+    def show_info(self, policy: PolicyInfo) -> None:
+        """Show the policy in force."""
+        present = bool(policy.sequence)
+        if present:
+            self.badge.say(self.tr("{name}, number {n}").format(name=policy.name, n=policy.sequence), "idle")
+        else:
+            self.badge.say(self.tr("No rules yet"), "idle")
+        self.button.setEnabled(bool(policy.document))
+        self.refusal.setVisible(bool(policy.last_refusal))
+        self.refusal.setText(self.tr("Newest rules refused: {why}").format(why=policy.last_refusal))
+        if policy.document == self._shown and self.grid.count():
+            return
+        self._shown = policy.document
+        while (item := self.grid.takeAt(0)) is not None:
+            if (widget := item.widget()) is not None:
+                widget.hide()
+                widget.deleteLater()
+        for row, (subject, sentence) in enumerate(self._lines(policy)):
+            name = label(subject, "label", wrap=False)
+            self.grid.addWidget(name, row, 0)
+            self.grid.addWidget(label(sentence), row, 1)
+        self.exact.setPlainText(_pretty(policy.document))
+
+    def _lines(self, policy: PolicyInfo) -> list[tuple[str, str]]:
+        if not policy.document:
+            return [(self.tr("Now"), self.tr("This laptop has no company rules."))]
+        try:
+            return policy_words(parse_policy(policy.document.encode()))
+        except TwinhullError as error:
+            return [(self.tr("Unclear"), error.message)]
+
+
+def _pretty(document: str) -> str:
+    try:
+        return json.dumps(json.loads(document), indent=2, ensure_ascii=True)
+    except ValueError:
+        return document
+
+
+class GradeCard(Card):
+    """How well the two computers are kept apart on this laptop, why, and how to improve it."""
+
+    def __init__(self) -> None:
+        super().__init__(self.tr("Protection of this laptop"))
+        self.sentence = label()
+        self.checks = QVBoxLayout()
+        self.checks.setSpacing(10)
+        self.body.addWidget(self.sentence)
+        self.body.addLayout(self.checks)
+        self.body.addStretch()
+        self._shown: Grade | None = None
+
+    def show_info(self, grade: Grade) -> None:
+        """Show the grade with a reason and a fix a check."""
+        if grade == self._shown:
+            return
+        self._shown = grade
+        self.badge.say(self.tr("Grade {letter}").format(letter=grade.grade), GRADE_TONES[grade.grade])
+        failed = [check for check in grade.checks if not check.passed]
+        self.sentence.setText(
+            self.tr("{passed} of {all} checks pass. A is best, E is least.").format(
+                passed=len(grade.checks) - len(failed), all=len(grade.checks)
+            )
+        )
+        clear(self.checks)
+        for check in sorted(grade.checks, key=lambda check: (check.passed, check.caps_at, check.name)):
+            row = QWidget()
+            line = QHBoxLayout(row)
+            line.setContentsMargins(0, 0, 0, 0)
+            line.setSpacing(12)
+            badge = Badge()
+            badge.say(
+                self.tr("OK") if check.passed else self.tr("Improve"), "good" if check.passed else "warn"
+            )
+            text = f"{check.name.capitalize()}: {check.reason}"
+            if check.fix and not check.passed:
+                text += f"\n{check.fix}"
+            line.addWidget(badge)
+            line.addWidget(label(text, "muted"), 1)
+            self.checks.addWidget(row)
+
+
+class StorageCard(Card):
+    """The systems the computers are made from, and their encrypted stores."""
+
+    def __init__(self) -> None:
+        super().__init__(self.tr("Storage and systems"))
+        self.rows = QVBoxLayout()
+        self.rows.setSpacing(12)
+        self.body.addLayout(self.rows)
+        self.body.addStretch()
+
+    def show_info(self, status: Status) -> None:
+        """Show images with their progress, and how each store is encrypted."""
+        clear(self.rows)
+        ready = bool(status.images) and all(image.ready for image in status.images)
+        if not status.images:
+            self.badge.say(self.tr("Nothing yet"), "idle")
+            self.rows.addWidget(label(self.tr("Systems appear here once your company offers them.")))
+        else:
+            self.badge.say(self.tr("Ready") if ready else self.tr("Downloading"), "good" if ready else "warn")
+        for image in status.images:
+            self.rows.addWidget(self._image(image))
+        for partition in status.partitions:
+            if partition.encryption:
+                self.rows.addWidget(
+                    label(
+                        self.tr("{name}: encrypted, up to {disk} GB, {lock}").format(
+                            name=computer_name(partition.name),
+                            disk=partition.disk_gib,
+                            lock=self.tr("open now") if partition.unlocked else self.tr("locked"),
+                        ),
+                        "muted",
+                    )
+                )
+
+    def _image(self, image: ImageInfo) -> QWidget:
+        row = QWidget()
+        column = QVBoxLayout(row)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(6)
+        done = (
+            self.tr("verified, {size}").format(size=size_words(image.size_bytes))
+            if image.ready
+            else self.tr("{done} of {all}").format(
+                done=size_words(image.received_bytes), all=size_words(image.size_bytes)
+            )
+        )
+        column.addWidget(label(f"{image.name} · {done}"))
+        if not image.ready:
+            bar = QProgressBar()
+            bar.setTextVisible(False)
+            bar.setAccessibleName(self.tr("Download of {name}").format(name=image.name))
+            bar.setValue(round(100 * image.received_bytes / max(image.size_bytes, 1)))
+            column.addWidget(bar)
+        return row
+
+
+class HomePage(QScrollArea):
+    """All cards, two a row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setAccessibleName(self.tr("Home"))
+        page = QWidget()
+        page.setObjectName("page")
+        grid = QGridLayout(page)
+        grid.setContentsMargins(36, 28, 36, 36)
+        grid.setHorizontalSpacing(20)
+        grid.setVerticalSpacing(20)
+        grid.setColumnStretch(0, 1)
+        grid.setColumnStretch(1, 1)
+        head = QVBoxLayout()
+        head.setSpacing(4)
+        head.addWidget(label(self.tr("Your two computers"), "title"))
+        self.summary = label(role="subtitle")
+        head.addWidget(self.summary)
+        grid.addLayout(head, 0, 0, 1, 2)
+        self.partitions = {name.value: PartitionCard(name.value) for name in Partition}
+        self.vpn, self.policy, self.grade, self.storage = VpnCard(), PolicyCard(), GradeCard(), StorageCard()
+        cards = (*self.partitions.values(), self.vpn, self.grade, self.policy, self.storage)
+        for place, card in enumerate(cards):
+            card.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
+            grid.addWidget(card, 1 + place // 2, place % 2)
+        grid.setRowStretch(4, 1)
+        self.setWidget(page)
+
+    def show_status(self, status: Status) -> None:
+        """Show a fresh status everywhere."""
+        enrolment = status.enrolment
+        self.summary.setText(
+            self.tr("Looked after by {tenant} as {device} · {contact}").format(
+                tenant=enrolment.tenant,
+                device=enrolment.device_id,
+                contact=self.tr("in contact now") if enrolment.connected else self.tr("not in contact now"),
+            )
+            if enrolment.enrolled
+            else self.tr(
+                "This laptop belongs to no company yet. Your company gives you the command to enrol it."
+            )
+        )
+        images = {image.partition: image for image in status.images}
+        for info in status.partitions:
+            if info.name in self.partitions:
+                self.partitions[info.name].show_info(info, images.get(info.name))
+        self.vpn.show_info(status.vpn)
+        self.policy.show_info(status.policy)
+        self.grade.show_info(status.grade)
+        self.storage.show_info(status)

@@ -1,0 +1,161 @@
+"""The other pages: the screens, the log, and the one for when the service cannot be reached."""
+
+from __future__ import annotations
+
+import time
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QFrame,
+    QHBoxLayout,
+    QHeaderView,
+    QPlainTextEdit,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+from twinhull_policy.api.types import Log
+from twinhull_policy.errors import TwinhullError
+
+from twinhull_client.gui.screen import GuestScreen
+from twinhull_client.gui.strip import Strip
+from twinhull_client.gui.theme import icon_pixmap
+from twinhull_client.gui.widgets import Problem, button, label
+
+
+class ScreensPage(QWidget):
+    """One screen, or both side by side, each under a strip of its own then."""
+
+    def __init__(self, screens: dict[str, GuestScreen]) -> None:
+        super().__init__()
+        self.screens = screens
+        self.strips: dict[str, Strip] = {}
+        self.panels: dict[str, QWidget] = {}
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(2)
+        for name, screen in screens.items():
+            panel = QWidget()
+            column = QVBoxLayout(panel)
+            column.setContentsMargins(0, 0, 0, 0)
+            column.setSpacing(0)
+            self.strips[name] = Strip(name, small=True)
+            column.addWidget(self.strips[name])
+            column.addWidget(screen, 1)
+            row.addWidget(panel, 1)
+            self.panels[name] = panel
+
+    def show_only(self, names: tuple[str, ...]) -> None:
+        """Show the screens of these partitions."""
+        for name, panel in self.panels.items():
+            panel.setVisible(name in names)
+            self.strips[name].setVisible(len(names) > 1)
+
+
+class LogPage(QWidget):
+    """Everything received from and reported to the company, and what was decided and done."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("page")
+        self._log = Log(entries=[])
+        self.table = QTableWidget(0, 3)
+        self.table.setAccessibleName(self.tr("Log"))
+        self.table.setHorizontalHeaderLabels([self.tr("When"), self.tr("What"), self.tr("Details")])
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setAlternatingRowColors(True)
+        self.table.setShowGrid(False)
+        self.table.verticalHeader().hide()
+        self.table.verticalHeader().setDefaultSectionSize(38)
+        self.table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft)
+        self.table.horizontalHeader().setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
+        self.table.setColumnWidth(0, 190)
+        self.table.setColumnWidth(1, 150)
+        self.table.currentCellChanged.connect(lambda row, *_rest: self._show_body(row))
+        self.body = QPlainTextEdit(readOnly=True)
+        self.body.setAccessibleName(self.tr("The exact bytes"))
+        self.problem = Problem()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(36, 28, 36, 36)
+        column.setSpacing(14)
+        column.addWidget(label(self.tr("Log"), "title"))
+        column.addWidget(
+            label(self.tr("Choose a line to read exactly what was received or reported."), "subtitle")
+        )
+        column.addWidget(self.problem)
+        column.addWidget(self.table, 3)
+        column.addWidget(self.body, 2)
+
+    def show_log(self, log: Log) -> None:
+        """Show entries, newest on top."""
+        words = {
+            "received": self.tr("Received"),
+            "reported": self.tr("Reported"),
+            "decided": self.tr("Decided"),
+            "done": self.tr("Done"),
+            "refused": self.tr("Refused"),
+        }
+        self.problem.say(None)
+        self._log = Log(entries=log.entries[::-1])
+        self.table.setRowCount(len(log.entries))
+        for row, entry in enumerate(self._log.entries):
+            when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.at))
+            for column, text in enumerate((when, words[entry.kind], entry.text)):
+                self.table.setItem(row, column, QTableWidgetItem(text))
+        if log.entries:
+            self.table.setCurrentCell(0, 0)
+        self._show_body(self.table.currentRow())
+
+    def _show_body(self, row: int) -> None:
+        entries = self._log.entries
+        body = entries[row].body if 0 <= row < len(entries) else ""
+        self.body.setPlainText(body or self.tr("Nothing was sent or received with this line."))
+
+
+class UnreachablePage(QWidget):
+    """Shown while the service does not answer.
+
+    Signals:
+        retry: the person wants to try at once.
+    """
+
+    retry = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("page")
+        card = QFrame()
+        card.setObjectName("card")
+        card.setFixedWidth(580)
+        column = QVBoxLayout(card)
+        column.setContentsMargins(40, 36, 40, 36)
+        column.setSpacing(14)
+        self.picture = label(wrap=False)
+        self.heading = label(self.tr("Waiting for Twinhull"), "title")
+        self.sentence = label(self.tr("Looking for the service that runs your two computers."))
+        self.next_step = label(role="muted")
+        column.addWidget(self.picture)
+        for part in (self.heading, self.sentence, self.next_step):
+            column.addWidget(part)
+        row = QHBoxLayout()
+        row.addWidget(button(self.tr("Try again"), self.retry.emit, primary=True))
+        row.addStretch()
+        column.addLayout(row)
+        outer = QVBoxLayout(self)
+        outer.addStretch(2)
+        outer.addWidget(card, 0, Qt.AlignmentFlag.AlignHCenter)
+        outer.addStretch(3)
+
+    def set_colour(self, colour: str) -> None:
+        """Draw the picture in this colour."""
+        self.picture.setPixmap(icon_pixmap("shield", colour, 48, 2.0))
+
+    def show_error(self, error: TwinhullError) -> None:
+        """Say why and what to do."""
+        report = error.report()
+        self.heading.setText(self.tr("Twinhull does not answer"))
+        self.sentence.setText(report.message)
+        self.next_step.setText(f"{report.next_step}  ({report.code})")

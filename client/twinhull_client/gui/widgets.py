@@ -1,0 +1,98 @@
+"""Small pieces every page is made of. Labels show plain text only, whatever they are given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from twinhull_policy.errors import TwinhullError
+
+
+def label(text: str = "", role: str = "", *, wrap: bool = True) -> QLabel:
+    """A plain-text label; ``role`` is one of the style sheet's."""
+    made = QLabel(text)
+    made.setTextFormat(Qt.TextFormat.PlainText)
+    made.setWordWrap(wrap)
+    if role:
+        made.setProperty("role", role)
+    return made
+
+
+def button(text: str, slot: Callable[[], None], *, primary: bool = False) -> QPushButton:
+    """A push button with its name for screen readers."""
+    made = QPushButton(text)
+    made.setAccessibleName(text.replace("&", ""))
+    made.setProperty("primary", primary)
+    made.setCursor(Qt.CursorShape.PointingHandCursor)
+    made.clicked.connect(lambda _checked: slot())
+    return made
+
+
+class Badge(QLabel):
+    """A short word on a tinted ground."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setTextFormat(Qt.TextFormat.PlainText)
+
+    def say(self, text: str, tone: str) -> None:
+        """Show ``text`` in one of the tones good, warn, bad, idle."""
+        self.setText(text)
+        self.setAccessibleName(text)
+        if self.property("tone") != tone:
+            self.setProperty("tone", tone)
+            self.style().polish(self)
+
+
+class Problem(QFrame):
+    """An error where it happened: the sentence, what to do next, its code."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("problem")
+        self.sentence = label(role="heading")
+        self.next_step = label()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(16, 12, 16, 12)
+        column.setSpacing(4)
+        column.addWidget(self.sentence)
+        column.addWidget(self.next_step)
+        self.hide()
+
+    def say(self, error: TwinhullError | None) -> None:
+        """Show an error, or nothing."""
+        self.setVisible(error is not None)
+        if error is not None:
+            report = error.report()
+            self.sentence.setText(report.message)
+            self.next_step.setText(f"{report.next_step}  ({report.code})")
+            self.setAccessibleName(f"{report.message} {report.next_step}")
+
+
+class Card(QFrame):
+    """A titled panel with a badge; ``body`` takes the rest."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        self.setObjectName("card")
+        self.setAccessibleName(title)
+        self.badge = Badge()
+        self.heading = label(title, "heading", wrap=False)
+        self.body = QVBoxLayout(self)
+        self.body.setContentsMargins(24, 20, 24, 22)
+        self.body.setSpacing(10)
+        self.top = QHBoxLayout()
+        self.top.addWidget(self.heading)
+        self.top.addStretch()
+        self.top.addWidget(self.badge)
+        self.body.addLayout(self.top)
+
+
+def clear(layout: QVBoxLayout) -> None:
+    """Take every widget out of a layout and let it go."""
+    while (item := layout.takeAt(0)) is not None:
+        widget: QWidget | None = item.widget()
+        if widget is not None:
+            widget.hide()
+            widget.deleteLater()

@@ -1,0 +1,148 @@
+"""The words people read: computers, not virtual machines."""
+
+from __future__ import annotations
+
+import time
+from typing import Literal
+
+from PySide6.QtCore import QCoreApplication
+from twinhull_policy.api.types import PartitionInfo, VpnInfo
+from twinhull_policy.model import Direction, Policy
+
+Tone = Literal["good", "warn", "bad", "idle"]
+
+
+def tr(text: str) -> str:
+    """Translate a text that belongs to no widget."""
+    return QCoreApplication.translate("words", text)
+
+
+def computer_name(context: str) -> str:
+    """What a partition, or the host itself, is called."""
+    return {"corporate": tr("Corporate computer"), "personal": tr("Personal computer")}.get(
+        context, tr("Twinhull · this laptop")
+    )
+
+
+def state_words(info: PartitionInfo) -> tuple[str, str, Tone]:
+    """A state as a badge, as a sentence with what to do next, and its tone."""
+    return {
+        "absent": (
+            tr("Not set up"),
+            tr("Choose a passphrase and this computer is made ready for you."),
+            "idle",
+        ),
+        "locked": (tr("Locked"), tr("Locked: type your passphrase to open and start it."), "warn"),
+        "stopped": (tr("Off"), tr("It is off. Start it whenever you need it."), "idle"),
+        "starting": (tr("Starting"), tr("It is starting. This can take a minute."), "warn"),
+        "running": (tr("Running"), tr("It is running. Open its screen to use it."), "good"),
+        "paused": (tr("Paused"), tr("It is paused and uses no processor time."), "warn"),
+        "stopping": (tr("Shutting down"), tr("It is shutting down and saving its work."), "warn"),
+        "failed": (tr("Problem"), tr("It stopped because of a problem. You can start it again."), "bad"),
+    }[info.state]  # type: ignore[return-value]
+
+
+def vpn_words(vpn: VpnInfo) -> tuple[str, str, Tone]:
+    """The company connection as badge, sentence and tone."""
+    return {
+        "down": (
+            tr("Off"),
+            tr("Not connected to the company. Nothing can leave the corporate computer."),
+            "idle",
+        ),
+        "connecting": (
+            tr("Connecting"),
+            tr("Connecting. Nothing leaves outside the tunnel meanwhile."),
+            "warn",
+        ),
+        "up": (
+            tr("Connected"),
+            tr("Everything the corporate computer sends goes through the tunnel."),
+            "good",
+        ),
+        "blocked": (tr("Blocked"), tr("The corporate computer's network is shut for safety."), "bad"),
+        "error": (tr("Problem"), tr("The connection failed. Nothing leaves outside the tunnel."), "bad"),
+    }[vpn.state]  # type: ignore[return-value]
+
+
+def ago(moment: float) -> str:
+    """How long ago a time (seconds since the epoch) is; "never" for 0."""
+    if not moment:
+        return tr("never")
+    seconds = max(int(time.time() - moment), 0)
+    if seconds < 90:
+        return tr("{n} seconds ago").format(n=seconds)
+    if seconds < 5400:
+        return tr("{n} minutes ago").format(n=round(seconds / 60))
+    if seconds < 129600:
+        return tr("{n} hours ago").format(n=round(seconds / 3600))
+    return tr("{n} days ago").format(n=round(seconds / 86400))
+
+
+def size_words(count: float) -> str:
+    """Bytes for people, decimal units."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000 or unit == "GB":
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    raise AssertionError
+
+
+def policy_words(policy: Policy) -> list[tuple[str, str]]:
+    """What a policy means for the person: pairs of subject and sentence."""
+    share = policy.partition
+    rules = {
+        verdict: sum(r.verdict == verdict for r in policy.devices) for verdict in ("require", "allow", "deny")
+    }
+    everything = any(route in ("0.0.0.0/0", "::/0") for route in policy.vpn.routes)
+    lines = [
+        (
+            tr("Its own computer"),
+            tr("Gets {memory} of memory, {cpus} processors and {disk} GB of disk.").format(
+                memory=size_words(share.memory_mib * 2**20), cpus=share.vcpus, disk=share.disk_gib
+            ),
+        ),
+        (
+            tr("Network"),
+            tr("All of the corporate computer's traffic goes through the company.")
+            if everything
+            else tr("The corporate computer reaches {n} company networks and nothing else.").format(
+                n=len(policy.vpn.routes)
+            ),
+        ),
+        (
+            tr("Devices"),
+            tr("{require} always go to the corporate computer, {allow} may, {deny} never do.").format(
+                **{verdict: tr("{n} kinds").format(n=count) for verdict, count in rules.items()}
+            )
+            if policy.devices
+            else tr("No device you plug in goes to the corporate computer."),
+        ),
+        (tr("Copy out of it"), _direction_words(policy.exchange.from_corporate)),
+        (tr("Copy into it"), _direction_words(policy.exchange.to_corporate)),
+        (
+            tr("Without contact"),
+            (
+                tr("After {hours} hours offline the corporate computer is locked and may be erased.")
+                if policy.lease.action == "wipe"
+                else tr("After {hours} hours offline the corporate computer locks.")
+            ).format(hours=policy.lease.offline_hours),
+        ),
+        (
+            tr("What it sees"),
+            tr("Reports about the corporate computer: {items}.").format(items=", ".join(policy.report))
+            if policy.report
+            else tr("Nothing is reported."),
+        ),
+    ]
+    return lines
+
+
+def _direction_words(direction: Direction) -> str:
+    kinds = (
+        (tr("clipboard"), direction.clipboard),
+        (tr("files"), direction.files),
+        (tr("links"), direction.urls),
+    )
+    verdicts = {"allow": tr("allowed"), "ask": tr("you are asked"), "deny": tr("not allowed")}
+    return "; ".join(f"{name}: {verdicts[transfer.verdict]}" for name, transfer in kinds).capitalize() + "."

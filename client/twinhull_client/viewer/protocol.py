@@ -1,0 +1,214 @@
+"""What a viewer and the desktop app say to each other over their one SOCK_SEQPACKET socket.
+
+One JSON object a packet, at most :data:`PACKET_LIMIT` bytes, at most one descriptor beside it. Every message
+is a frozen dataclass whose fields are booleans or integers with declared bounds; there is no text in it, so
+nothing a guest wrote can travel. Both sides use this module, so it is standard library only.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import dataclasses
+import json
+import os
+import socket
+from dataclasses import dataclass, field
+from typing import Any
+
+PACKET_LIMIT = 1024
+MAX_WIDTH = 7680
+MAX_HEIGHT = 4320
+BYTES_PER_PIXEL = 4
+MAX_FRAME_BYTES = MAX_WIDTH * MAX_HEIGHT * BYTES_PER_PIXEL
+MAX_CURSOR = 256
+"""Widest and highest pointer image, pixels."""
+MAX_CHANNELS = 16
+"""Most connections one viewer may ask for in its life."""
+
+
+class ProtocolError(Exception):
+    """The peer sent something outside the protocol."""
+
+
+def bounded(low: int, high: int) -> Any:
+    """A field holding an integer from ``low`` to ``high`` inclusive."""
+    return field(metadata={"low": low, "high": high})
+
+
+@dataclass(frozen=True)
+class ChannelRequest:
+    """Viewer: give me one more connection to my partition's screen."""
+
+    id: int = bounded(1, MAX_CHANNELS)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Viewer: the screen has this size now; the pixels are in the sealed memory beside this message."""
+
+    width: int = bounded(1, MAX_WIDTH)
+    height: int = bounded(1, MAX_HEIGHT)
+    stride: int = bounded(BYTES_PER_PIXEL, MAX_WIDTH * BYTES_PER_PIXEL)
+
+
+@dataclass(frozen=True)
+class Damage:
+    """Viewer: these pixels of the current frame changed."""
+
+    x: int = bounded(0, MAX_WIDTH)
+    y: int = bounded(0, MAX_HEIGHT)
+    width: int = bounded(1, MAX_WIDTH)
+    height: int = bounded(1, MAX_HEIGHT)
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """Viewer: the pointer looks like the image beside this message (RGBA, rows without padding)."""
+
+    width: int = bounded(1, MAX_CURSOR)
+    height: int = bounded(1, MAX_CURSOR)
+    hot_x: int = bounded(0, MAX_CURSOR)
+    hot_y: int = bounded(0, MAX_CURSOR)
+
+
+@dataclass(frozen=True)
+class CursorHidden:
+    """Viewer: the guest shows no pointer."""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """App: the connection you asked for is beside this message."""
+
+    id: int = bounded(1, MAX_CHANNELS)
+
+
+@dataclass(frozen=True)
+class ChannelRefused:
+    """App: there is no such connection now."""
+
+    id: int = bounded(1, MAX_CHANNELS)
+
+
+@dataclass(frozen=True)
+class Key:
+    """App: a key; ``code`` is PC XT set 1, with 0x100 added for the codes prefixed 0xe0."""
+
+    code: int = bounded(1, 0x1FF)
+    down: bool
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """App: the pointer is at this pixel of the frame; ``buttons`` is SPICE's button mask."""
+
+    x: int = bounded(0, MAX_WIDTH)
+    y: int = bounded(0, MAX_HEIGHT)
+    buttons: int = bounded(0, 0xFF)
+
+
+@dataclass(frozen=True)
+class Button:
+    """App: a button (SPICE numbers: 1 left, 2 middle, 3 right, 4 wheel up, 5 wheel down)."""
+
+    button: int = bounded(1, 7)
+    down: bool
+    buttons: int = bounded(0, 0xFF)
+
+
+FromViewer = ChannelRequest | Frame | Damage | Cursor | CursorHidden
+FromApp = Channel | ChannelRefused | Key | Pointer | Button
+Message = FromViewer | FromApp
+
+FROM_VIEWER: dict[str, type[Any]] = {
+    "channel-request": ChannelRequest,
+    "frame": Frame,
+    "damage": Damage,
+    "cursor": Cursor,
+    "cursor-hidden": CursorHidden,
+}
+FROM_APP: dict[str, type[Any]] = {
+    "channel": Channel,
+    "channel-refused": ChannelRefused,
+    "key": Key,
+    "pointer": Pointer,
+    "button": Button,
+}
+CARRIES_DESCRIPTOR = (Frame, Cursor, Channel)
+_NAMES = {kind: name for table in (FROM_VIEWER, FROM_APP) for name, kind in table.items()}
+
+
+def encode(message: Message) -> bytes:
+    """A message as one packet."""
+    return json.dumps({"type": _NAMES[type(message)], **dataclasses.asdict(message)}).encode()
+
+
+def decode(untrusted_packet: bytes, table: dict[str, type[Any]]) -> Any:
+    """The message in a packet; ``table`` says which ones the peer may send.
+
+    Raises:
+        ProtocolError: it is too long, not JSON, of an unknown type, or a field is missing, spare, of
+            another type or out of bounds.
+    """
+    if len(untrusted_packet) > PACKET_LIMIT:
+        raise ProtocolError("too long")
+    try:
+        untrusted_fields = json.loads(untrusted_packet)
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError("not JSON") from error
+    if not isinstance(untrusted_fields, dict):
+        raise ProtocolError("not an object")
+    untrusted_type = untrusted_fields.pop("type", None)
+    kind = table.get(untrusted_type) if isinstance(untrusted_type, str) else None
+    if kind is None:
+        raise ProtocolError("unknown type")
+    fields = dataclasses.fields(kind)
+    if set(untrusted_fields) != {each.name for each in fields}:
+        raise ProtocolError("missing or spare fields")
+    for each in fields:
+        untrusted_value = untrusted_fields[each.name]
+        if "low" not in each.metadata:
+            if type(untrusted_value) is not bool:
+                raise ProtocolError(f"{each.name} is not a boolean")
+        elif type(untrusted_value) is not int or not (
+            each.metadata["low"] <= untrusted_value <= each.metadata["high"]
+        ):
+            raise ProtocolError(f"{each.name} is out of bounds")
+    return kind(**untrusted_fields)
+
+
+def send(connection: socket.socket, message: Message, fd: int | None = None) -> None:
+    """Send one message, lending ``fd`` if given. Raises OSError as the socket does."""
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))] if fd is not None else []
+    connection.sendmsg([encode(message)], rights, socket.MSG_NOSIGNAL)
+
+
+def receive(connection: socket.socket, table: dict[str, type[Any]]) -> tuple[Any, int | None]:
+    """Receive one message and the descriptor that belongs to it, which the caller then owns.
+
+    Raises:
+        EOFError: the peer has gone.
+        ProtocolError: anything outside the protocol; every descriptor that came is closed.
+        OSError: as the socket does, BlockingIOError when nothing is there.
+    """
+    size = array.array("i").itemsize
+    packet, ancillary, flags, _ = connection.recvmsg(
+        PACKET_LIMIT + 1, socket.CMSG_SPACE(size), socket.MSG_CMSG_CLOEXEC
+    )
+    fds = array.array("i")
+    for level, kind, content in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            fds.frombytes(content[: len(content) - len(content) % size])
+    with contextlib.ExitStack() as undo:
+        for fd in fds:
+            undo.callback(os.close, fd)
+        if not packet:
+            raise EOFError
+        if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+            raise ProtocolError("too long, or too many descriptors")
+        message = decode(packet, table)
+        if len(fds) != (1 if isinstance(message, CARRIES_DESCRIPTOR) else 0):
+            raise ProtocolError("a descriptor is missing or spare")
+        undo.pop_all()
+    return message, fds[0] if fds else None

@@ -1,0 +1,219 @@
+"""One partition's screen over SPICE: pixels and pointer out, keys and pointer in, and no other channel.
+
+Uses spice-client-glib through GObject introspection (SpiceClientGLib 2.0). Sound, USB, smart cards, shared
+folders and the clipboard are never connected.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import socket
+from typing import Any
+
+import gi  # type: ignore[import-not-found]
+
+gi.require_version("SpiceClientGLib", "2.0")
+from gi.repository import GLib, GObject, SpiceClientGLib  # type: ignore[import-not-found]  # noqa: E402
+
+from twinhull_client.viewer import protocol  # noqa: E402
+from twinhull_client.viewer.canvas import Canvas, sealed_memory  # noqa: E402
+
+FORMAT_32 = 32
+"""SPICE_SURFACE_FMT_32_xRGB (spice-protocol, enums.h)."""
+MOUSE_MODE_SERVER = 1
+"""SPICE_MOUSE_MODE_SERVER: the guest has no tablet and takes relative motion."""
+FLUSH_MS = 16
+"""Least time between two announcements of damage, so that a busy screen is sent late never, but seldom."""
+
+
+def _listen(sender: Any, signal: str, handler: Any) -> None:
+    # SPICE's classes have methods of their own called connect and disconnect
+    GObject.Object.connect(sender, signal, handler)
+
+
+class SpiceScreen:
+    """Joins a SPICE session to the socket of the desktop app.
+
+    Args:
+        connection: the socket to the app; it decides how long this lives.
+        loop: stopped when the app or the guest's screen has gone.
+    """
+
+    def __init__(self, connection: socket.socket, loop: Any) -> None:
+        self._app = connection
+        self._app.setblocking(False)
+        self._loop = loop
+        self._canvas: Canvas | None = None
+        self._waiting: dict[int, Any] = {}
+        self._requests = 0
+        self._inputs: Any = None
+        self._main: Any = None
+        self._pointer = (0, 0)
+        self._flush_timer = 0
+        self._pending_frame = False
+        self._session = SpiceClientGLib.Session()
+        for name in ("enable-audio", "enable-usbredir", "enable-smartcard"):
+            self._session.set_property(name, False)
+        _listen(self._session, "channel-new", self._on_channel)
+        _listen(self._session, "disconnected", lambda _session: self._loop.quit())
+        GLib.io_add_watch(
+            connection.fileno(),
+            GLib.PRIORITY_DEFAULT,
+            GLib.IOCondition.IN | GLib.IOCondition.HUP | GLib.IOCondition.ERR,
+            self._on_app,
+        )
+
+    def start(self) -> None:
+        """Ask for the first connection."""
+        self._session.open_fd(-1)  # -1: each channel's descriptor is asked for through "open-fd"
+
+    def _send(self, message: protocol.FromViewer, fd: int | None = None) -> bool:
+        """Send to the app; False when its queue is full."""
+        try:
+            protocol.send(self._app, message, fd)
+        except BlockingIOError:
+            return False
+        except OSError:
+            self._loop.quit()
+        return True
+
+    def _on_channel(self, _session: Any, channel: Any) -> None:
+        if channel.get_property("channel-id") != 0:
+            return
+        _listen(channel, "open-fd", self._on_open_fd)
+        _listen(channel, "channel-event", self._on_event)
+        if isinstance(channel, SpiceClientGLib.MainChannel):
+            self._main = channel
+            return  # the session connects it itself
+        if isinstance(channel, SpiceClientGLib.DisplayChannel):
+            _listen(channel, "display-primary-create", self._on_primary)
+            _listen(channel, "display-primary-destroy", self._on_primary_gone)
+            _listen(channel, "display-invalidate", self._on_invalidate)
+        elif isinstance(channel, SpiceClientGLib.CursorChannel):
+            _listen(channel, "cursor-set", self._on_cursor)
+            _listen(channel, "cursor-hide", lambda _channel: self._send(protocol.CursorHidden()))
+        elif isinstance(channel, SpiceClientGLib.InputsChannel):
+            self._inputs = channel
+        else:
+            return
+        SpiceClientGLib.Channel.connect(channel)
+
+    def _on_open_fd(self, channel: Any, _with_tls: int) -> None:
+        self._requests += 1
+        if self._requests > protocol.MAX_CHANNELS:
+            self._loop.quit()
+            return
+        self._waiting[self._requests] = channel
+        self._send(protocol.ChannelRequest(self._requests))
+
+    def _on_event(self, channel: Any, event: Any) -> None:
+        if event != SpiceClientGLib.ChannelEvent.OPENED and event != SpiceClientGLib.ChannelEvent.NONE:
+            self._loop.quit()  # the app starts a fresh viewer; nothing is carried over
+
+    def _on_primary(
+        self, _channel: Any, form: int, width: int, height: int, stride: int, _shmid: int, pixels: int
+    ) -> None:
+        self._drop_canvas()
+        if form != FORMAT_32:
+            return
+        self._canvas = Canvas(width, height, pixels, stride)
+        self._canvas.invalidate(0, 0, width, height)
+        self._pending_frame = True
+        self._schedule()
+
+    def _on_primary_gone(self, _channel: Any) -> None:
+        self._drop_canvas()
+
+    def _drop_canvas(self) -> None:
+        if self._canvas is not None:
+            self._canvas.close()
+            self._canvas = None
+
+    def _on_invalidate(self, _channel: Any, x: int, y: int, width: int, height: int) -> None:
+        if self._canvas is not None:
+            self._canvas.invalidate(x, y, width, height)
+            self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._flush_timer:
+            self._flush_timer = GLib.timeout_add(FLUSH_MS, self._flush)
+
+    def _flush(self) -> bool:
+        """Announce what changed; keeps its timer while the app's queue is full."""
+        canvas = self._canvas
+        if canvas is not None:
+            damage = canvas.take_damage()
+            if self._pending_frame:
+                if not self._send(protocol.Frame(canvas.width, canvas.height, canvas.stride), canvas.fd):
+                    canvas.invalidate(0, 0, canvas.width, canvas.height)
+                    return True
+                self._pending_frame = False
+            if damage is not None and not self._send(damage):
+                canvas.invalidate(damage.x, damage.y, damage.width, damage.height)
+                return True
+        self._flush_timer = 0
+        return False
+
+    def _on_cursor(
+        self, _channel: Any, width: int, height: int, hot_x: int, hot_y: int, pixels: int | None
+    ) -> None:
+        limit = protocol.MAX_CURSOR
+        if not pixels or not (1 <= width <= limit and 1 <= height <= limit):
+            return
+        size = width * height * protocol.BYTES_PER_PIXEL
+        fd = sealed_memory("twinhull-cursor", size)
+        try:
+            # a view of SPICE's memory, written out by the kernel: no copy in Python
+            os.write(fd, memoryview((ctypes.c_char * size).from_address(pixels)))
+            self._send(
+                protocol.Cursor(width, height, min(max(hot_x, 0), width), min(max(hot_y, 0), height)), fd
+            )
+        finally:
+            os.close(fd)
+
+    def _on_app(self, _fd: int, _condition: Any) -> bool:
+        try:
+            message, fd = protocol.receive(self._app, protocol.FROM_APP)
+        except BlockingIOError:
+            return True
+        except (EOFError, OSError, protocol.ProtocolError):
+            self._loop.quit()
+            return False
+        self._handle(message, fd)
+        return True
+
+    def _handle(self, message: protocol.FromApp, fd: int | None) -> None:
+        match message:
+            case protocol.Channel(id=number):
+                channel = self._waiting.pop(number, None)
+                if channel is not None and fd is not None:
+                    channel.open_fd(fd)
+                elif fd is not None:
+                    os.close(fd)
+            case protocol.ChannelRefused():
+                self._loop.quit()
+            case protocol.Key(code=code, down=down):
+                if self._inputs is not None:
+                    (self._inputs.key_press if down else self._inputs.key_release)(code)
+            case protocol.Pointer(x=x, y=y, buttons=buttons):
+                self._move(x, y, buttons)
+            case protocol.Button(button=button, down=down, buttons=buttons):
+                if self._inputs is not None:
+                    press = self._inputs.button_press if down else self._inputs.button_release
+                    press(button, buttons)
+
+    def _move(self, x: int, y: int, buttons: int) -> None:
+        if self._inputs is None or self._main is None:
+            return
+        old_x, old_y = self._pointer
+        self._pointer = (x, y)
+        if self._main.get_property("mouse-mode") == MOUSE_MODE_SERVER:
+            self._inputs.motion(x - old_x, y - old_y, buttons)
+        else:
+            self._inputs.position(x, y, 0, buttons)
+
+    def close(self) -> None:
+        """Leave the screen."""
+        SpiceClientGLib.Session.disconnect(self._session)
+        self._drop_canvas()
