@@ -14,7 +14,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Flags: golden files that are rewritten are then reviewed like code."""
     parser.addoption("--rewrite-golden", action="store_true", help="write golden files instead of comparing")
     parser.addoption(
-        "--keep-laptop", action="store_true", help="leave the end-to-end tests' laptop installed"
+        "--keep-laptop", action="store_true", help="leave the e2e laptop installed"
     )
 
 

@@ -4,8 +4,8 @@ The volume key is random. Each slot holds it under AES-256-GCM, the wrapping key
 by Argon2id (RFC 9106). The partition's name, the slot's id and kind, and the volume's generation are
 authenticated with it, so a slot moved to another file opens nothing. A new volume has a new generation.
 
-The file is written by core alone, yet read as untrusted: whoever can put a file there must not be able to make
-core compute for hours or run out of memory.
+The file is written by core alone, yet read as untrusted: whoever can put a file there must not be able to
+make core compute for hours or run out of memory.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ nothing but our random 256-bit key, and the passphrase is met by Argon2id before
 
 from __future__ import annotations
 
+import errno
 import shutil
 from dataclasses import dataclass
 from enum import StrEnum
@@ -23,6 +24,9 @@ from twinhull_hypervisor.storage.keys import Argon2Cost, KeyFile, wipe
 
 DISK_GIB = range(1, 16 * 1024 + 1)
 QEMU_IMG_SECONDS = 60.0
+FORMAT_ATTEMPTS = 8
+UNMEASURED = b"Unable to get accurate CPU usage"
+"""QEMU 7.2's crypto/pbkdf.c gives up when its benchmark fits between two accounting ticks."""
 KEY_NAMESPACE = UUID("6b0f5c0e-6d6c-5b1b-9d0e-4f1a3a2c7d51")
 """Of our own making: names libvirt's secret for a volume's path, the same after each crash."""
 OVMF_VARIABLES = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
@@ -237,6 +241,8 @@ class QemuLuksVolume:
             publish(new_nvram, self._paths.nvram)
             publish(new_overlay, self._paths.overlay)
         except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise DiskFull(what=f"the volume of {self._partition.value}") from error
             raise VolumeFailed(partition=self._partition.value, reason=error.strerror or "") from error
         finally:
             for path in (new_overlay, new_nvram):
@@ -273,12 +279,11 @@ class QemuLuksVolume:
             path,
             f"{disk_gib}G",
         ]
-        completed = run(
-            command,
-            timeout=QEMU_IMG_SECONDS,
-            input=self.secret_value(),
-            check=False,
-        )
+        for _ in range(FORMAT_ATTEMPTS):
+            path.unlink(missing_ok=True)
+            completed = run(command, timeout=QEMU_IMG_SECONDS, input=self.secret_value(), check=False)
+            if UNMEASURED not in completed.stderr:
+                break
         if completed.status != 0:
             if b"No space left on device" in completed.stderr:
                 raise DiskFull(what=f"the volume of {self._partition.value}")

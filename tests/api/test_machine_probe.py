@@ -1,0 +1,98 @@
+"""The accelerator probe on real QEMU. Needs root, libvirtd and a Debian kernel (fetched by apt)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from twinhull_hypervisor.domain.connection import Hypervisor
+from twinhull_hypervisor.domain.grade import grade, mac_driver, read_facts
+from twinhull_hypervisor.domain.probe import ProbeResult, probe_kvm
+from twinhull_hypervisor.domain.spec import Accelerator
+from twinhull_hypervisor.run import run
+
+from tests.support.hypervisor import passable_directory
+
+UID = 70001
+KVM = Path("/dev/kvm")
+
+
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[Path]:
+    with passable_directory() as directory:
+        shown = run(["apt-cache", "depends", "--important", "linux-image-cloud-amd64"], timeout=60).text
+        package = next(
+            word for word in shown.split() if word.startswith("linux-image-") and word[12].isdigit()
+        )
+        fetch = 'cd "$0" && exec apt-get -q -o APT::Sandbox::User=root download "$1"'
+        run(["sh", "-c", fetch, directory, package], timeout=300)
+        archive = next(directory.glob("*.deb"))
+        run(["dpkg", "-x", archive, directory / "kernel"], timeout=120)
+        image = next((directory / "kernel/boot").glob("vmlinuz-*"))
+        (directory / "vmlinuz").write_bytes(image.read_bytes())
+        (directory / "vmlinuz").chmod(0o444)
+        yield directory / "vmlinuz"
+
+
+@pytest.fixture
+def hypervisor() -> Iterator[Hypervisor]:
+    made = Hypervisor()
+    before = names(made)
+    yield made
+    assert names(made) == before
+    made.close()
+
+
+def names(hypervisor: Hypervisor) -> list[str]:
+    """The test machines libvirt knows, running or not."""
+    found = (domain.name() for domain in hypervisor.connection().listAllDomains())
+    return sorted(name for name in found if name.startswith("twinhull-probe-"))
+
+
+def test_a_working_accelerator_is_found_working(hypervisor: Hypervisor, kernel: Path) -> None:
+    result = probe_kvm(
+        hypervisor, kernel, timeout_seconds=120, uid=UID, gid=UID, accelerator=Accelerator.EMULATION
+    )
+    assert result == ProbeResult(True, "A test kernel booted until it looked for its root file system.")
+
+
+def test_what_boots_nothing_is_found_not_working(hypervisor: Hypervisor, kernel: Path) -> None:
+    """A boot sector that only loops, in place of a kernel: silent, like a broken accelerator."""
+    silent = kernel.with_name("silent")
+    silent.write_bytes(b"\xeb\xfe" + bytes(510))
+    silent.chmod(0o444)
+    result = probe_kvm(
+        hypervisor, silent, timeout_seconds=5, uid=UID, gid=UID, accelerator=Accelerator.EMULATION
+    )
+    assert not result.works
+    assert result.reason
+
+
+def test_a_missing_kernel_is_a_reason_and_no_error(hypervisor: Hypervisor) -> None:
+    result = probe_kvm(
+        hypervisor,
+        Path("/nonexistent/vmlinuz"),
+        timeout_seconds=5,
+        uid=UID,
+        gid=UID,
+        accelerator=Accelerator.EMULATION,
+    )
+    assert not result.works
+    assert "vmlinuz" in result.reason
+
+
+def test_kvm_gets_a_verdict_with_a_reason_and_the_grade_follows_it(
+    hypervisor: Hypervisor, kernel: Path
+) -> None:
+    """Whether KVM works here is the machine's affair; that the grade says the same is ours."""
+    gid = KVM.stat().st_gid if KVM.exists() else UID
+    result = probe_kvm(hypervisor, kernel, timeout_seconds=15, uid=UID, gid=gid or UID)
+    assert result.reason
+    facts = read_facts(hypervisor, result, "qemu-luks")
+    assert facts.mac_driver == mac_driver(hypervisor)
+    given = grade(facts)
+    check = next(check for check in given.checks if check.name == "accelerator")
+    assert check.passed is result.works
+    assert result.reason in check.reason
+    assert given.grade == "E" or (result.works and facts.mac_driver)
