@@ -13,9 +13,7 @@ from tests.support.standin_daemon import StandInDaemon, standin_daemon
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Flags: golden files that are rewritten are then reviewed like code."""
     parser.addoption("--rewrite-golden", action="store_true", help="write golden files instead of comparing")
-    parser.addoption(
-        "--keep-laptop", action="store_true", help="leave the e2e laptop installed"
-    )
+    parser.addoption("--keep-laptop", action="store_true", help="leave the e2e laptop installed")
 
 
 @pytest.fixture
