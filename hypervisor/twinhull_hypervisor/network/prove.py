@@ -21,7 +21,7 @@ from . import links, namespaces, rules
 from .arguments import CorporatePlan
 from .corporate import CorporateSide
 from .personal import PersonalSide
-from .plan import CORPORATE, PERSONAL, PROBE_MARK, VETH_OUTSIDE
+from .plan import CORPORATE, PERSONAL, PROBE_MARK, VETH_INSIDE_ADDRESS, VETH_OUTSIDE
 from .results import Proof
 
 SO_MARK = 36  # asm-generic/socket.h; the socket module of Python 3.11 does not name it
@@ -106,7 +106,7 @@ def _personal_kept_out(underlay: str, plan: CorporatePlan) -> VpnCanary:
     targets = sorted({*plan.dns, *plan.addresses, CORPORATE.guest, CORPORATE.gateway.ip})
     rules.apply(underlay, rules.detector(token, others, [VETH_OUTSIDE]))
     try:
-        probes = [Probe(target, DISCARD_PORT, source=PERSONAL.gateway.ip) for target in targets]
+        probes = [Probe(target, DISCARD_PORT, source=VETH_INSIDE_ADDRESS.ip) for target in targets]
         sent, refused = _send(PERSONAL.namespace, token, probes)
         arrived = _count(underlay, rules.ARRIVED, sent)
         passed_on = _count(underlay, rules.LEFT, 1)

@@ -21,6 +21,7 @@ from .plan import (
     TABLE,
     TUNNEL,
     VETH_INSIDE,
+    VETH_INSIDE_ADDRESS,
     VETH_OUTSIDE,
     Side,
 )
@@ -126,6 +127,7 @@ def underlay(dns: Sequence[IPv4Address], *, forward_others: bool) -> str:
             nothing else gets to use it.
     """
     others = "" if forward_others else "drop"
+    senders = f"{{ {PERSONAL.guest}, {VETH_INSIDE_ADDRESS.ip} }}"  # the guest, and netd's own probes
     inet = f"""
     {_private_set()}
     chain input {{
@@ -140,7 +142,7 @@ def underlay(dns: Sequence[IPv4Address], *, forward_others: bool) -> str:
         {others}
     }}
     chain personal {{
-        ip saddr != {{ {PERSONAL.guest}, {PERSONAL.gateway.ip} }} drop
+        ip saddr != {senders} drop
         meta nfproto ipv6 drop
         oifname "{VETH_OUTSIDE}" drop
         ct state invalid drop
@@ -150,7 +152,7 @@ def underlay(dns: Sequence[IPv4Address], *, forward_others: bool) -> str:
     }}
     chain translate {{
         type nat hook postrouting priority srcnat; policy accept;
-        ip saddr {PERSONAL.gateway.network} oifname != "{VETH_OUTSIDE}" masquerade
+        ip saddr {senders} oifname != "{VETH_OUTSIDE}" masquerade
     }}
     """
     return _replacing(("inet", inet))
