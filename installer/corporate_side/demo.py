@@ -143,6 +143,12 @@ class Demo:
         if name not in _namespaces():
             (self.state / f"made-{name}").touch()
             run(["ip", "netns", "add", name])
+            # IPv4 only, and so nothing on these wires that the demonstration did not send.
+            ipv6 = "/proc/sys/net/ipv6/conf"
+            if Path(ipv6).exists():
+                run(
+                    inside(name, "tee", f"{ipv6}/all/disable_ipv6", f"{ipv6}/default/disable_ipv6"), input="1"
+                )
         run(inside(name, "ip", "link", "set", "lo", "up"))
 
     def _tunnel(self) -> None:
