@@ -99,9 +99,7 @@ class Lab:
     def __init__(self) -> None:
         argv = ["unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"]
         self._init = Running(
-            subprocess.Popen(  # noqa: S603
-                [*argv, "/usr/bin/python3", "-c", INIT], stdout=subprocess.PIPE, env=ENVIRONMENT
-            )
+            subprocess.Popen([*argv, "/usr/bin/python3", "-c", INIT], stdout=subprocess.PIPE, env=ENVIRONMENT)
         )
         self.running: list[Running] = []
 
@@ -118,7 +116,7 @@ class Lab:
 
     def run(self, *words: str, namespace: str = "", check: bool = True, input: str = "") -> str:
         """Run a program in the lab and return what it printed."""
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             self.argv(words, namespace),
             capture_output=True,
             text=True,
@@ -132,9 +130,7 @@ class Lab:
 
     def start(self, *words: str, namespace: str = "") -> Running:
         """Leave a program running; returns once it has printed a line."""
-        wrapper = subprocess.Popen(  # noqa: S603
-            self.argv(words, namespace), stdout=subprocess.PIPE, env=ENVIRONMENT
-        )
+        wrapper = subprocess.Popen(self.argv(words, namespace), stdout=subprocess.PIPE, env=ENVIRONMENT)
         program = Running(wrapper)
         self.running.append(program)
         return program
@@ -206,7 +202,7 @@ class Packet:
 
 
 class Capture:
-    """Every frame that left by one interface of the lab since it began; shown to work before it is believed."""
+    """Every frame that left by one interface since it began; shown to work before it is believed."""
 
     def __init__(self, lab: Lab, namespace: str, interface: str) -> None:
         self._lab = lab
