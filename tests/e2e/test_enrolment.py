@@ -1,4 +1,4 @@
-"""A token enrols one laptop once; every other use is refused: a sentence here, its reason in the log there."""
+"""A token enrols one laptop once; every other use is refused: a sentence here, the reason in the log."""
 
 from __future__ import annotations
 
