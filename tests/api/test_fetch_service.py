@@ -9,12 +9,17 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tuf.api.metadata import TargetFile
+from twinhull_hypervisor.fetch.client import ImageProgress
+from twinhull_hypervisor.fetch.download import partial_path
+from twinhull_hypervisor.fetch.inbox import named_bodies
+from twinhull_policy.errors import RemoteError
 
 from tests.support.fleet_processes import PATIENCE, WIREGUARD_KEY, FetchService, FleetServer
 from tests.support.tls_proxy import TlsProxy
-from twinhull_policy.errors import RemoteError
 
 
 @pytest.fixture
@@ -48,8 +53,6 @@ async def until(fetch: FetchService, reached: Callable[[], bool]) -> None:
 
 def named(fetch: FetchService) -> list[str]:
     """The policies the inbox's statement names."""
-    from twinhull_hypervisor.fetch.inbox import named_bodies
-
     return named_bodies(fetch.statement())
 
 
@@ -184,31 +187,52 @@ async def test_fetch_killed_and_restarted_goes_on(
     assert fetch.client.state().device_id == device_id
 
 
-async def wait_for_image(fetch: FetchService, image: dict[str, str | int]) -> None:
-    """Ask until the image is there, as core does."""
-    target, sha256, length = str(image["target"]), str(image["sha256"]), int(image["length"])
+async def image_outcome(fetch: FetchService, image: dict[str, Any]) -> ImageProgress:
+    """Ask until the image is there or given up, as core does."""
     async with asyncio.timeout(PATIENCE):
-        while not (progress := await asyncio.to_thread(fetch.client.image, target, sha256, length)).done:
-            assert progress.error == ""
+        while True:
+            progress = await asyncio.to_thread(
+                fetch.client.image, image["target"], image["sha256"], image["length"]
+            )
+            if progress.done or progress.error:
+                return progress
             await asyncio.sleep(0.05)
+
+
+def publish_image(server: FleetServer, path: Path) -> dict[str, Any]:
+    added: dict[str, Any] = server.json("image", "add", path, "--name", "corp", "--partition", "corporate")
+    return added
 
 
 async def test_image_arrives(server: FleetServer, fetch: FetchService, tmp_path: Path) -> None:
     source = tmp_path / "image.qcow2"
     source.write_bytes(os.urandom(3_000_000))
-    image = server.json("image", "add", source, "--name", "corp", "--partition", "corporate")
-    assert not server.json("image", "add", source, "--name", "corp", "--partition", "corporate")["changed"]
+    image = publish_image(server, source)
+    assert not publish_image(server, source)["changed"]
     fetch.enrol(server)
-    await wait_for_image(fetch, image)
+    assert (await image_outcome(fetch, image)).done
     assert (fetch.directory / "repository" / "targets" / image["target"]).read_bytes() == source.read_bytes()
-    wrong = fetch.client.image(image["target"], "0" * 64, image["length"])
-    assert not wrong.done
-    async with asyncio.timeout(PATIENCE):
-        while not (
-            wrong := await asyncio.to_thread(fetch.client.image, image["target"], "0" * 64, image["length"])
-        ).error:
-            await asyncio.sleep(0.05)
-    assert image["target"] in wrong.error
+    assert image["target"] in (await image_outcome(fetch, image | {"sha256": "0" * 64})).error
+
+
+async def test_image_goes_on_after_server_was_killed(
+    server: FleetServer, fetch: FetchService, tmp_path: Path
+) -> None:
+    """A broken connection is no error, and what was received before it is kept."""
+    source = tmp_path / "image.qcow2"
+    source.write_bytes(os.urandom(3_000_000))
+    image = publish_image(server, source)
+    fetch.enrol(server)
+    await until(fetch, lambda: fetch.client.state().connected)
+    server.stop(signal.SIGKILL)
+    destination = fetch.directory / "repository" / "targets" / image["target"]
+    info = TargetFile(image["length"], {"sha256": image["sha256"]}, image["target"])
+    partial_path(destination, info).write_bytes(source.read_bytes()[:1_000_000])
+    first = fetch.client.image(image["target"], image["sha256"], image["length"])
+    assert (first.done, first.error) == (False, "")
+    server.start()
+    assert (await image_outcome(fetch, image)).done
+    assert destination.read_bytes() == source.read_bytes()
 
 
 async def test_forget(server: FleetServer, fetch: FetchService) -> None:

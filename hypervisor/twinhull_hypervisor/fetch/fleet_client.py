@@ -50,6 +50,8 @@ class FleetClient:
 
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
+        # The transports are closed by callbacks that the loop has only scheduled so far.
+        await asyncio.sleep(0)
 
     async def get(self, path: str, limit: int) -> bytes:
         """GET a whole answer of at most ``limit`` bytes. Raises like :meth:`request`."""
