@@ -197,8 +197,8 @@ class Packet:
         source, target = socket.inet_ntoa(ip[12:16]), socket.inet_ntoa(ip[16:20])
         if ip[9] not in (6, 17):
             return cls(ethertype, ip[9], source, target, payload=ip[header:])
-        ports = struct.unpack_from("!HH", ip, header)
-        return cls(ethertype, ip[9], source, target, *ports, payload=ip[header + 8 :])
+        near, far = struct.unpack_from("!HH", ip, header)
+        return cls(ethertype, ip[9], source, target, near, far, ip[header + 8 :])
 
 
 class Capture:
