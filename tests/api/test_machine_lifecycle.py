@@ -20,6 +20,7 @@ from twinhull_policy.names import Partition
 
 from tests.support.hypervisor import (
     PASSPHRASE,
+    QEMU_GID,
     UIDS,
     make_base,
     make_volume,
@@ -93,7 +94,7 @@ def test_two_partitions_share_a_base_and_nothing_else(bench: Bench, rewrite_gold
         status = status_of(pid)
         uid = str(UIDS[partition])
         assert status["Uid"].split() == [uid] * 4
-        assert status["Gid"].split() == [uid] * 4
+        assert status["Gid"].split() == [str(QEMU_GID)] * 4
         assert int(status["CapEff"], 16) == 0
         assert int(status["CapPrm"], 16) == 0
         assert status["NoNewPrivs"] == "1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import hashlib
 import os
 import shutil
@@ -23,6 +24,8 @@ QUICK = Argon2Cost(memory_kib=64 * 1024, iterations=1, lanes=1)
 PASSPHRASE = b"correct horse battery"
 UIDS = {Partition.CORPORATE: 70001, Partition.PERSONAL: 70002}
 """As in security.md; no such users need exist."""
+QEMU_GID = grp.getgrnam("libvirt-qemu").gr_gid
+"""Who may pass through libvirt's directory of machines; the real accounts are members of it."""
 
 
 @contextmanager
@@ -67,7 +70,7 @@ def small_machine(volume: QemuLuksVolume, base: Path, partition: Partition) -> D
         vcpus=1,
         memory_mib=128,
         uid=UIDS[partition],
-        gid=UIDS[partition],
+        gid=QEMU_GID,
         firmware=Firmware(volume.paths.nvram),
         disk=Disk(volume.paths.overlay, base, volume.secret_uuid),
         network=None,
