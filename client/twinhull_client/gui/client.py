@@ -63,7 +63,7 @@ class DaemonClient(QObject):
             self._loop.call_soon_threadsafe(self._wake.set)
 
     def run(self, operation: Operation, done: Done, failed: Failed) -> None:
-        """Run ``operation`` in the bus thread; exactly one of ``done`` and ``failed`` is called in this one."""
+        """Run ``operation`` in the bus thread; ``done`` or ``failed`` is called here."""
         if self._loop is None or not self._thread.is_alive():
             failed(DaemonUnreachable(reason="there is no connection yet"))
             return

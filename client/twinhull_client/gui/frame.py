@@ -27,7 +27,7 @@ class Frame:
     def __init__(self, mapping: mmap.mmap, width: int, height: int, stride: int) -> None:
         self._mapping = mapping
         self.rect = QRect(0, 0, width, height)
-        self.image = QImage(mapping, width, height, stride, QImage.Format.Format_RGB32)
+        self.image = QImage(memoryview(mapping), width, height, stride, QImage.Format.Format_RGB32)
 
     def damaged(self, damage: protocol.Damage) -> QRect:
         """The damage as a rectangle. Raises ProtocolError when it is not inside the frame."""
@@ -53,7 +53,7 @@ def cursor_image(message: protocol.Cursor, untrusted_fd: int) -> QImage:
         raise protocol.ProtocolError("hot spot outside the pointer")
     stride = message.width * protocol.BYTES_PER_PIXEL
     mapping = _map(untrusted_fd, stride * message.height)
-    image = QImage(mapping, message.width, message.height, stride, QImage.Format.Format_RGBA8888)
+    image = QImage(memoryview(mapping), message.width, message.height, stride, QImage.Format.Format_RGBA8888)
     return image.copy()
 
 

@@ -1,4 +1,4 @@
-"""The home page: the two computers, the company connection, what the employer controls, protection, storage."""
+"""The home page: the two computers, the connection, what the employer controls, protection, storage."""
 
 from __future__ import annotations
 

@@ -39,6 +39,6 @@ _FROM_QT = {int(key): code for key, code in _FROM_QT.items()}
 
 
 def scan_code(event: QKeyEvent) -> int | None:
-    """The scan code of a key event: by the physical key where the platform says which, else by its meaning."""
+    """The scan code of a key event: by the physical key if known, else by its meaning."""
     native = _FROM_EVDEV.get(event.nativeScanCode() - X11_OFFSET)
     return native if native is not None else _FROM_QT.get(event.key())

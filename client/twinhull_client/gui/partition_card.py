@@ -10,7 +10,7 @@ from twinhull_policy.errors import TwinhullError
 
 from twinhull_client.gui.theme import icon_pixmap, tokens
 from twinhull_client.gui.widgets import Card, Problem, button, label
-from twinhull_client.gui.words import ago, computer_name, size_words, state_words
+from twinhull_client.gui.words import ago, computer_name, memory_words, size_words, state_words
 
 
 class PartitionCard(Card):
@@ -89,7 +89,7 @@ class PartitionCard(Card):
             facts.append(info.image)
             facts.append(
                 self.tr("{memory} memory · {cpus} processors · {disk} GB disk").format(
-                    memory=size_words(info.memory_mib * 2**20), cpus=info.vcpus, disk=info.disk_gib
+                    memory=memory_words(info.memory_mib), cpus=info.vcpus, disk=info.disk_gib
                 )
             )
         if info.started_at and info.state in ("running", "paused"):

@@ -50,7 +50,7 @@ def start_viewer(viewer_end: socket.socket, argv: list[str] | None = None) -> su
     """
     return subprocess.Popen(  # noqa: S603 - fixed argument list
         argv or command(),
-        stdin=viewer_end,
+        stdin=viewer_end.fileno(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         close_fds=True,

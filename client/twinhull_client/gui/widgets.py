@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 from twinhull_policy.errors import TwinhullError
 
 
@@ -35,14 +35,16 @@ class Badge(QLabel):
     def __init__(self) -> None:
         super().__init__()
         self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
 
     def say(self, text: str, tone: str) -> None:
         """Show ``text`` in one of the tones good, warn, bad, idle."""
-        self.setText(text)
-        self.setAccessibleName(text)
         if self.property("tone") != tone:
             self.setProperty("tone", tone)
             self.style().polish(self)
+        self.setText("")  # the size is computed again, with the padding the tone brings
+        self.setText(text)
+        self.setAccessibleName(text)
 
 
 class Problem(QFrame):

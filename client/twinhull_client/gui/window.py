@@ -165,7 +165,7 @@ class MainWindow(QMainWindow):
             self.screens[self._keyboard].setFocus()
         if view not in ("corporate", "personal", "both"):
             self._keyboard = "host"
-            self.pages.currentWidget().setFocus()
+            self.pages.setFocus()
         self._update_strip()
 
     def _on_keyboard(self, partition: str) -> None:

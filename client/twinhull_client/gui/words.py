@@ -88,6 +88,11 @@ def size_words(count: float) -> str:
     raise AssertionError
 
 
+def memory_words(mebibytes: int) -> str:
+    """Memory as it is sold."""
+    return f"{mebibytes / 1024:.3g} GB"
+
+
 def policy_words(policy: Policy) -> list[tuple[str, str]]:
     """What a policy means for the person: pairs of subject and sentence."""
     share = policy.partition
@@ -95,11 +100,11 @@ def policy_words(policy: Policy) -> list[tuple[str, str]]:
         verdict: sum(r.verdict == verdict for r in policy.devices) for verdict in ("require", "allow", "deny")
     }
     everything = any(route in ("0.0.0.0/0", "::/0") for route in policy.vpn.routes)
-    lines = [
+    return [
         (
             tr("Its own computer"),
             tr("Gets {memory} of memory, {cpus} processors and {disk} GB of disk.").format(
-                memory=size_words(share.memory_mib * 2**20), cpus=share.vcpus, disk=share.disk_gib
+                memory=memory_words(share.memory_mib), cpus=share.vcpus, disk=share.disk_gib
             ),
         ),
         (
@@ -112,8 +117,11 @@ def policy_words(policy: Policy) -> list[tuple[str, str]]:
         ),
         (
             tr("Devices"),
-            tr("{require} always go to the corporate computer, {allow} may, {deny} never do.").format(
-                **{verdict: tr("{n} kinds").format(n=count) for verdict, count in rules.items()}
+            tr("Always go to it: {require}. May go to it: {allow}. Never: {deny}.").format(
+                **{
+                    verdict: (tr("{n} kind") if count == 1 else tr("{n} kinds")).format(n=count)
+                    for verdict, count in rules.items()
+                }
             )
             if policy.devices
             else tr("No device you plug in goes to the corporate computer."),
@@ -135,7 +143,6 @@ def policy_words(policy: Policy) -> list[tuple[str, str]]:
             else tr("Nothing is reported."),
         ),
     ]
-    return lines
 
 
 def _direction_words(direction: Direction) -> str:

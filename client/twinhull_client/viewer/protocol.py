@@ -36,6 +36,11 @@ def bounded(low: int, high: int) -> Any:
     return field(metadata={"low": low, "high": high})
 
 
+def flag() -> Any:
+    """A field holding a boolean."""
+    return field()
+
+
 @dataclass(frozen=True)
 class ChannelRequest:
     """Viewer: give me one more connection to my partition's screen."""
@@ -96,7 +101,7 @@ class Key:
     """App: a key; ``code`` is PC XT set 1, with 0x100 added for the codes prefixed 0xe0."""
 
     code: int = bounded(1, 0x1FF)
-    down: bool
+    down: bool = flag()
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,7 @@ class Button:
     """App: a button (SPICE numbers: 1 left, 2 middle, 3 right, 4 wheel up, 5 wheel down)."""
 
     button: int = bounded(1, 7)
-    down: bool
+    down: bool = flag()
     buttons: int = bounded(0, 0xFF)
 
 
