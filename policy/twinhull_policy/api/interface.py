@@ -1,7 +1,8 @@
 """``org.twinhull.Daemon1``: the one definition of what the daemon can be asked.
 
 Every method has a :class:`Rule` in :data:`RULES`: the polkit action that guards it. The service refuses to
-start if a method lacks one, so a method without declared authorisation is unreachable. Secrets (passphrases,
+start if a method lacks one, so a method without declared authorisation is unreachable. Each is flagged as
+unprivileged, or sd-bus would refuse every caller but root before polkit is asked. Secrets (passphrases,
 enrolment tokens) never travel as arguments: the client passes the read end of a pipe, type ``h``, and the
 daemon reads at most :data:`SECRET_LIMIT` bytes from it.
 """
@@ -10,7 +11,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sdbus import DbusFailedError, DbusInterfaceCommonAsync, dbus_method_async, dbus_signal_async
+from sdbus import (
+    DbusFailedError,
+    DbusInterfaceCommonAsync,
+    DbusUnprivilegedFlag,
+    dbus_method_async,
+    dbus_signal_async,
+)
 
 BUS_NAME = "org.twinhull.Daemon1"
 OBJECT_PATH = "/org/twinhull/Daemon1"
@@ -55,27 +62,27 @@ RULES: dict[str, Rule] = {
 class DaemonInterface(DbusInterfaceCommonAsync, interface_name=INTERFACE):
     """What ``twinhulld`` offers on the system bus. Results are JSON of the structs in api.types."""
 
-    @dbus_method_async(result_signature="s")
+    @dbus_method_async(result_signature="s", flags=DbusUnprivilegedFlag)
     async def get_status(self) -> str:
         """Everything at a glance, a :class:`~twinhull_policy.api.types.Status`."""
         raise NotImplementedError
 
-    @dbus_method_async(result_signature="s")
+    @dbus_method_async(result_signature="s", flags=DbusUnprivilegedFlag)
     async def get_grade(self) -> str:
         """Check the host now and return a :class:`~twinhull_policy.api.types.Grade`."""
         raise NotImplementedError
 
-    @dbus_method_async(result_signature="s")
+    @dbus_method_async(result_signature="s", flags=DbusUnprivilegedFlag)
     async def list_devices(self) -> str:
         """A JSON list of :class:`~twinhull_policy.api.types.DeviceInfo`."""
         raise NotImplementedError
 
-    @dbus_method_async(input_signature="u", result_signature="s")
+    @dbus_method_async(input_signature="u", result_signature="s", flags=DbusUnprivilegedFlag)
     async def get_log(self, limit: int) -> str:
         """The newest ``limit`` entries (1 to LOG_LIMIT), a :class:`~twinhull_policy.api.types.Log`."""
         raise NotImplementedError
 
-    @dbus_method_async(input_signature="sh", result_signature="s")
+    @dbus_method_async(input_signature="sh", result_signature="s", flags=DbusUnprivilegedFlag)
     async def enrol(self, url: str, token: int) -> str:
         """Enrol this laptop at ``url`` with the token read from a pipe.
 
@@ -84,42 +91,42 @@ class DaemonInterface(DbusInterfaceCommonAsync, interface_name=INTERFACE):
         """
         raise NotImplementedError
 
-    @dbus_method_async(input_signature="sh")
+    @dbus_method_async(input_signature="sh", flags=DbusUnprivilegedFlag)
     async def create_partition(self, name: str, passphrase: int) -> None:
         """Create a partition's encrypted volume over its golden image; leaves it stopped and unlocked."""
         raise NotImplementedError
 
-    @dbus_method_async(input_signature="sh")
+    @dbus_method_async(input_signature="sh", flags=DbusUnprivilegedFlag)
     async def start_partition(self, name: str, passphrase: int) -> None:
         """Start a partition. An empty passphrase uses the key already held since the last unlock."""
         raise NotImplementedError
 
-    @dbus_method_async(input_signature="sb")
+    @dbus_method_async(input_signature="sb", flags=DbusUnprivilegedFlag)
     async def stop_partition(self, name: str, force: bool) -> None:
         """Shut a partition down and wait for it; with ``force`` cut its power."""
         raise NotImplementedError
 
-    @dbus_method_async(input_signature="s")
+    @dbus_method_async(input_signature="s", flags=DbusUnprivilegedFlag)
     async def suspend_partition(self, name: str) -> None:
         """Pause a partition in memory."""
         raise NotImplementedError
 
-    @dbus_method_async(input_signature="s")
+    @dbus_method_async(input_signature="s", flags=DbusUnprivilegedFlag)
     async def resume_partition(self, name: str) -> None:
         """Let a paused partition go on; the corporate one only after its confinement was checked."""
         raise NotImplementedError
 
-    @dbus_method_async(input_signature="s")
+    @dbus_method_async(input_signature="s", flags=DbusUnprivilegedFlag)
     async def reset_partition(self, name: str) -> None:
         """Throw away everything a stopped, unlocked partition wrote and go back to its golden image."""
         raise NotImplementedError
 
-    @dbus_method_async(input_signature="s", result_signature="h")
+    @dbus_method_async(input_signature="s", result_signature="h", flags=DbusUnprivilegedFlag)
     async def open_display(self, name: str) -> int:
         """One new SPICE channel connection to a running partition, as a file descriptor."""
         raise NotImplementedError
 
-    @dbus_method_async(result_signature="s")
+    @dbus_method_async(result_signature="s", flags=DbusUnprivilegedFlag)
     async def prove_vpn(self) -> str:
         """Run the leak canaries now; a :class:`~twinhull_policy.api.types.VpnProof`."""
         raise NotImplementedError
