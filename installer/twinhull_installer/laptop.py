@@ -270,7 +270,7 @@ def stop_partitions(context: Context) -> None:
     """Stop both partitions, by force where they do not shut down: ``--down`` removes their disks anyway."""
     for name, state in states(context).items():
         if state not in ("absent", "locked", "stopped"):
-            command = [context.program("twinhull"), "partition", "stop", "--force", name]
+            command: list[str | Path] = [context.program("twinhull"), "partition", "stop", "--force", name]
             context.runner.run(command, check=False, timeout=120, user=context.owner)
     for name in PARTITIONS:
         domain = f"twinhull-{name}"

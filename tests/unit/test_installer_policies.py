@@ -60,3 +60,10 @@ def test_directories_are_those_of_the_architecture() -> None:
     assert {path.name for path in made if path.parent == Path("/var/lib")} == {
         "twinhull", "twinhull-netd", "twinhull-fetch", "twinhull-server",
     }  # fmt: skip
+
+
+def test_the_core_may_ask_about_each_action() -> None:
+    """polkit answers a process that is not root only about actions it owns (polkit(8))."""
+    for action in system.own_xml(ACTIONS).iter("action"):
+        owners = [note.text for note in action.iter("annotate") if note.get("key") == "org.freedesktop.policykit.owner"]
+        assert owners == ["unix-user:twinhull"]
