@@ -90,6 +90,9 @@ class Follower:
                 error = "the server closed the connection"
             except (TwinhullError, OSError) as caught:
                 error = str(caught)
+            except Exception:  # a fault of ours must not end the following for good
+                log.exception("following failed")
+                error = "the fetcher failed; its log says why"
             # A connection that was good for something starts the back-off over.
             useful = self._fruitful or (self.connected and time.monotonic() - began > LIMITS.silence_seconds)
             failures = 0 if useful else failures + 1
