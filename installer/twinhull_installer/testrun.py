@@ -1,0 +1,237 @@
+"""``installer/test``: everything that can be checked, one summary, and nothing left behind."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+from twinhull_installer import checks, environment, packages, paths, services
+from twinhull_installer.errors import CommandFailed, CommandTimedOut, InstallerError
+from twinhull_installer.run import LONG, Runner
+from twinhull_installer.steps import Progress, Step, elapsed, run_steps
+
+LOG = Path("/var/log/twinhull-test.log")
+TEST_VENV = paths.CACHE / "test-venv"
+ALLOWED_SKIPS = "tests/allowed-skips.txt"
+CHECKED_PACKAGES = ("twinhull_policy", "twinhull_hypervisor", "twinhull_client", "twinhull_installer")
+FAST_SUITES = ("unit", "api", "gui")
+ALL_SUITES = (*FAST_SUITES, "e2e")
+SUITE_SECONDS = 2700.0
+
+
+@dataclass
+class Summary:
+    """What came of everything run so far."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    lines: list[str] = field(default_factory=list)
+
+    def add(self, name: str, passed: int, failed: int, skipped: int, seconds: float) -> None:
+        """Count one part in."""
+        self.passed += passed
+        self.failed += failed
+        self.skipped += skipped
+        counts = f"{passed} passed, {failed} failed, {skipped} skipped"
+        self.lines.append(f"{name:10} {counts:40} {elapsed(seconds)}")
+
+
+@dataclass(frozen=True)
+class Left:
+    """What could be left behind: taken before and after, the two have to be equal."""
+
+    processes: frozenset[str]
+    namespaces: frozenset[str]
+    mounts: frozenset[str]
+    domains: frozenset[str]
+
+    def beyond(self, before: Left) -> list[str]:
+        """What is there now and was not before."""
+        kinds = (
+            ("process", self.processes - before.processes),
+            ("namespace", self.namespaces - before.namespaces),
+            ("mount", self.mounts - before.mounts),
+            ("domain", self.domains - before.domains),
+        )
+        return [f"{kind} {name}" for kind, names in kinds for name in sorted(names)]
+
+
+OURS = (
+    "twinhull",
+    "wireguard-go",
+    "dnsmasq",
+    "qemu-system",
+    "libvirtd",
+    "virtlogd",
+    "polkitd",
+    "dbus-daemon",
+)
+"""Words in the command lines of processes the tests may start."""
+
+
+def look(runner: Runner) -> Left:
+    """What is there now."""
+    processes = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (
+                    (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+                )
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if any(word in command for word in OURS) and "installer/test" not in command:
+                processes.add(f"{entry.name} {command[:120]}")
+    mounts = Path("/proc/self/mounts").read_text("utf-8").splitlines()
+    names = Path("/run/netns")
+    listed = runner.run(["virsh", "-c", "qemu:///system", "list", "--all", "--name"], check=False).output
+    return Left(
+        frozenset(processes),
+        frozenset(path.name for path in names.iterdir()) if names.is_dir() else frozenset(),
+        frozenset(" ".join(line.split()[:3]) for line in mounts),
+        frozenset(listed.split()),
+    )
+
+
+def results(report: Path) -> tuple[int, int, list[tuple[str, str]]]:
+    """Passed, failed, and the skipped with their reasons, from a JUnit file that pytest wrote."""
+    passed = failed = 0
+    skipped: list[tuple[str, str]] = []
+    for case in ElementTree.parse(report).getroot().iter("testcase"):  # noqa: S314 - our own pytest's file
+        name = f"{case.get('classname', '')}.{case.get('name', '')}"
+        skip = case.find("skipped")
+        if case.find("failure") is not None or case.find("error") is not None:
+            failed += 1
+        elif skip is not None:
+            skipped.append((name, skip.get("message", "")))
+        else:
+            passed += 1
+    return passed, failed, skipped
+
+
+def refused_skips(skipped: list[tuple[str, str]], allowed: list[str]) -> list[str]:
+    """Those skipped that no line of the allow list names, by the test or by a part of the reason."""
+    return [
+        f"{name}: {reason}"
+        for name, reason in skipped
+        if not any(line == name or line in reason for line in allowed)
+    ]
+
+
+def show(command: list[str | Path], repository: Path, runner: Runner, timeout: float = SUITE_SECONDS) -> bool:
+    """Run one check with its output on the screen; whether it succeeded."""
+    words = [str(word) for word in command]
+    runner.note("$ " + " ".join(words))
+    sys.stdout.flush()
+    try:
+        done = subprocess.run(  # noqa: S603 - argument list made here
+            words,
+            cwd=repository,
+            stdin=subprocess.DEVNULL,
+            env=runner.environment(),
+            timeout=timeout,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise CommandTimedOut(command=words[0], seconds=int(timeout)) from error
+    return done.returncode == 0
+
+
+def run_checks(repository: Path, runner: Runner, summary: Summary) -> None:
+    """Lint, format and types."""
+    binaries = TEST_VENV / "bin"
+    typed: list[str | Path] = [binaries / "mypy"]
+    for package in CHECKED_PACKAGES:
+        typed += ["-p", package]
+    parts: tuple[tuple[str, list[str | Path]], ...] = (
+        ("lint", [binaries / "ruff", "check", "--no-cache", "."]),
+        ("format", [binaries / "ruff", "format", "--check", "--no-cache", "."]),
+        ("types", [*typed, "--cache-dir", paths.CACHE / "mypy"]),
+    )
+    for name, command in parts:
+        began = time.monotonic()
+        sys.stdout.write(f"== {name}\n")
+        good = show(command, repository, runner)
+        summary.add(name, int(good), int(not good), 0, time.monotonic() - began)
+
+
+def run_suite(name: str, repository: Path, runner: Runner, summary: Summary) -> None:
+    """One directory of tests, under pytest."""
+    began = time.monotonic()
+    sys.stdout.write(f"== {name}\n")
+    report = paths.CACHE / f"test-{name}.xml"
+    report.unlink(missing_ok=True)
+    command: list[str | Path] = [TEST_VENV / "bin" / "python", "-m", "pytest", "-p", "no:cacheprovider", "-q"]
+    good = show([*command, f"--junit-xml={report}", f"tests/{name}"], repository, runner)
+    passed, failed, skipped = results(report) if report.exists() else (0, 0, [])
+    refused = refused_skips(skipped, packages.listed(repository / ALLOWED_SKIPS))
+    for line in refused:
+        sys.stdout.write(f"skipped, and not on the list in {ALLOWED_SKIPS}: {line}\n")
+    failed += len(refused)
+    if not good and not failed:
+        failed = 1
+    summary.add(name, passed, failed, len(skipped) - len(refused), time.monotonic() - began)
+
+
+def prepare(repository: Path, runner: Runner) -> None:
+    """Install what the tests need."""
+    needed = packages.listed(repository / "installer/packages.txt")
+    needed += packages.listed(repository / "installer/packages-test.txt")
+    locks = environment.lock_files(repository, "requirements-test.lock")
+    stamp = TEST_VENV / ".twinhull-locks"
+
+    def made() -> bool:
+        return stamp.exists() and stamp.read_text("ascii") == environment.key(locks)
+
+    def make(progress: Progress) -> None:
+        TEST_VENV.parent.mkdir(parents=True, exist_ok=True)
+        environment.build(runner, TEST_VENV, locks, progress)
+        stamp.write_text(environment.key(locks), "ascii")
+
+    steps = [
+        Step(
+            "Install Debian packages",
+            lambda: not packages.missing(runner, needed),
+            lambda progress: packages.install(runner, needed, progress),
+        ),
+        Step("Make the test environment", made, make),
+    ]
+    run_steps(steps, runner, sys.stdout)
+
+
+def main(arguments: list[str], repository: Path) -> int:
+    """The command; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="installer/test", description=(__doc__ or "").partition(":")[2])
+    parser.add_argument("--fast", action="store_true", help="leave out e2e, which boots guests")
+    parser.add_argument("--keep", action="store_true", help="leave what e2e installed for a look at it")
+    options = parser.parse_args(arguments)
+    began = time.monotonic()
+    summary = Summary()
+    runner = Runner(LOG)
+    try:
+        checks.require_root("installer/test")
+        prepare(repository, runner)
+        before = look(runner)
+        run_checks(repository, runner, summary)
+        for name in FAST_SUITES if options.fast else ALL_SUITES:
+            if any((repository / "tests" / name).glob("test_*.py")):
+                run_suite(name, repository, runner, summary)
+        if not options.keep:
+            if not options.fast:
+                show([repository / "installer/quickstart", "--down", "--yes"], repository, runner, LONG)
+            leaks = look(runner).beyond(before)
+            for leak in leaks:
+                sys.stdout.write(f"left behind: {leak}\n")
+            summary.add("leaks", int(not leaks), len(leaks), 0, 0.0)
+    except (InstallerError, CommandFailed) as error:
+        services.report(error, LOG)
+        summary.add("run", 0, 1, 0, time.monotonic() - began)
+    sys.stdout.write("\n" + "\n".join(summary.lines) + f"\nin {elapsed(time.monotonic() - began)}\n")
+    sys.stdout.write(f"{summary.passed} passed, {summary.failed} failed, {summary.skipped} skipped\n")
+    return 1 if summary.failed else 0
