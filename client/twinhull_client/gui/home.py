@@ -22,7 +22,7 @@ from twinhull_policy.parse import parse_policy
 
 from twinhull_client.gui.partition_card import PartitionCard
 from twinhull_client.gui.widgets import Badge, Card, Problem, button, clear, label
-from twinhull_client.gui.words import ago, computer_name, policy_words, size_words, vpn_words
+from twinhull_client.gui.words import ago, as_sentence, computer_name, policy_words, size_words, vpn_words
 
 GRADE_TONES = {"A": "good", "B": "good", "C": "warn", "D": "warn", "E": "bad"}
 
@@ -60,7 +60,7 @@ class VpnCard(Card):
         """Show a fresh state."""
         badge, sentence, tone = vpn_words(vpn)
         self.badge.say(badge, tone)
-        self.sentence.setText(f"{sentence} {vpn.reason}".strip())
+        self.sentence.setText(f"{sentence} {as_sentence(vpn.reason)}".strip())
         self.facts.setVisible(bool(vpn.gateway))
         self.facts.setText(
             self.tr("Gateway {gateway} · last contact {ago} · received {rx} · sent {tx}").format(

@@ -10,7 +10,7 @@ from twinhull_policy.errors import TwinhullError
 
 from twinhull_client.gui.theme import icon_pixmap, tokens
 from twinhull_client.gui.widgets import Card, Problem, button, label
-from twinhull_client.gui.words import ago, computer_name, memory_words, size_words, state_words
+from twinhull_client.gui.words import ago, as_sentence, computer_name, memory_words, size_words, state_words
 
 
 class PartitionCard(Card):
@@ -83,7 +83,9 @@ class PartitionCard(Card):
                 else self.tr("Nothing is offered for it yet. Connect this laptop to your company first.")
             )
         self.badge.say(badge, tone)
-        self.sentence.setText(f"{sentence} {info.reason}".strip() if info.state != "running" else sentence)
+        self.sentence.setText(
+            f"{sentence} {as_sentence(info.reason)}".strip() if info.state != "running" else sentence
+        )
         facts = []
         if info.state not in ("absent",):
             facts.append(info.image)

@@ -35,6 +35,7 @@ def command() -> list[str]:
         *("--tmpfs", "/tmp"),  # noqa: S108 - inside the sandbox
         *("--ro-bind", str(_VIEWER.parent / "__init__.py"), f"{inside}/__init__.py"),
         *("--ro-bind", str(_VIEWER), f"{inside}/viewer"),
+        *("--remount-ro", "/"),
         *("--chdir", "/app"),
         *("--hostname", "viewer"),
         "--",

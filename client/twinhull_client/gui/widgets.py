@@ -36,6 +36,7 @@ class Badge(QLabel):
         super().__init__()
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.setProperty("tone", "idle")  # padded from the first polish on
 
     def say(self, text: str, tone: str) -> None:
         """Show ``text`` in one of the tones good, warn, bad, idle."""

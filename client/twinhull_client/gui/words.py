@@ -65,6 +65,11 @@ def vpn_words(vpn: VpnInfo) -> tuple[str, str, Tone]:
     }[vpn.state]  # type: ignore[return-value]
 
 
+def as_sentence(reason: str) -> str:
+    """A reason given in a few words, as a sentence; empty stays empty."""
+    return f"{reason[:1].upper()}{reason[1:].rstrip('.')}." if reason else ""
+
+
 def ago(moment: float) -> str:
     """How long ago a time (seconds since the epoch) is; "never" for 0."""
     if not moment:

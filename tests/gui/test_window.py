@@ -1,0 +1,223 @@
+"""Views and flows of the window against the stand-in daemon on a private bus."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import signal
+from functools import partial
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QAbstractButton, QLineEdit
+from pytestqt.qtbot import QtBot
+from twinhull_client.gui.main import main
+from twinhull_client.gui.partition_card import PartitionCard
+from twinhull_client.gui.theme import contrast, style_sheet, tokens
+from twinhull_client.gui.window import VIEWS, MainWindow
+from twinhull_client.gui.words import policy_words, state_words
+from twinhull_policy.api.types import PartitionInfo, PartitionState
+from twinhull_policy.errors import ErrorReport
+from twinhull_policy.example import example_policy
+from twinhull_policy.parse import canonical
+
+from tests.gui.conftest import OpenWindow, connect
+from tests.support.standin_daemon import StandInDaemon, demonstration_status
+
+CONTEXTS = {
+    "home": "host",
+    "corporate": "corporate",
+    "personal": "personal",
+    "both": "corporate",
+    "log": "host",
+}
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_strip_is_on_top_of_every_view(window: MainWindow, view: str) -> None:
+    window.show_view(view)
+    assert window.strip.isVisible()
+    assert window.strip.context == CONTEXTS[view]
+    assert window.strip.phrase == "amber kettle"
+    picture = window.grab().toImage()
+    ground = tokens().strip[CONTEXTS[view]]
+    for x in (2, picture.width() - 2):
+        assert picture.pixelColor(x, 40).name() in (
+            QColor(ground.ground).name(),
+            QColor(ground.pattern).name(),
+        )
+
+
+def test_chords_switch_whatever_has_the_keyboard(window: MainWindow, qtbot: QtBot) -> None:
+    both = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier
+    for key, view in ((Qt.Key.Key_2, "personal"), (Qt.Key.Key_1, "corporate"), (Qt.Key.Key_H, "home")):
+        QTest.keyClick(window.screens["corporate"], key, both)
+        assert window.view == view
+
+
+@pytest.mark.parametrize("state", get_args(PartitionState))
+def test_every_state_has_words_without_jargon(
+    standin: StandInDaemon, open_window: OpenWindow, qtbot: QtBot, state: PartitionState
+) -> None:
+    standin.status = demonstration_status(corporate=state)
+    window = open_window()
+    qtbot.waitUntil(lambda: window.status is not None, timeout=20000)
+    badge, sentence, _tone = state_words(PartitionInfo(name="corporate", state=state))
+    card = window.home.partitions["corporate"]
+    assert card.badge.text() == badge
+    assert sentence in card.sentence.text()
+    assert not re.search(r"virtual|\bVM\b|guest|hypervisor|domain", badge + sentence)
+
+
+def test_unlocking_sends_the_passphrase_through_the_pipe(
+    standin: StandInDaemon, open_window: OpenWindow, qtbot: QtBot
+) -> None:
+    standin.status = demonstration_status(corporate="locked", personal="stopped")
+    window = open_window()
+    qtbot.waitUntil(lambda: window.status is not None, timeout=20000)
+    card = window.home.partitions["corporate"]
+    assert card.passphrase.echoMode() == QLineEdit.EchoMode.Password
+    QTest.keyClicks(card.passphrase, "open sesame")
+    QTest.keyClick(card.passphrase, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: card.badge.text() == "Running", timeout=20000)
+    assert ("start_partition", ("corporate", "open sesame")) in standin.calls
+    assert card.passphrase.text() == ""
+
+
+def test_setting_up_asks_twice(standin: StandInDaemon, open_window: OpenWindow, qtbot: QtBot) -> None:
+    standin.status = demonstration_status(personal="absent")
+    window = open_window()
+    qtbot.waitUntil(lambda: window.status is not None, timeout=20000)
+    card = window.home.partitions["personal"]
+    card.passphrase.setText("one")
+    card.again.setText("two")
+    card.unlock.click()
+    assert "not the same" in card.sentence.text()
+    card.again.setText("one")
+    card.unlock.click()
+    qtbot.waitUntil(lambda: card.badge.text() == "Running", timeout=20000)
+    assert [call for call in standin.calls if call[0] in ("create_partition", "start_partition")] == [
+        ("create_partition", ("personal", "one")),
+        ("start_partition", ("personal", "")),
+    ]
+
+
+def test_pause_continue_shut_down(window: MainWindow, standin: StandInDaemon, qtbot: QtBot) -> None:
+    card = window.home.partitions["corporate"]
+    for control, badge in ((card.pause, "Paused"), (card.resume, "Running"), (card.stop, "Off")):
+        qtbot.waitUntil(control.isEnabled, timeout=20000)
+        control.click()
+        qtbot.waitUntil(partial(_says, card, badge), timeout=20000)
+
+
+def _says(card: PartitionCard, badge: str) -> bool:
+    return card.badge.text() == badge
+
+
+def test_an_error_is_shown_where_it_happened(
+    window: MainWindow, standin: StandInDaemon, qtbot: QtBot
+) -> None:
+    standin.fail("stop_partition", ErrorReport("TH-PAR-001", "It is busy.", "Close the program.", 1))
+    card = window.home.partitions["corporate"]
+    card.stop.click()
+    qtbot.waitUntil(card.problem.isVisible, timeout=20000)
+    assert card.problem.sentence.text() == "It is busy."
+    assert "Close the program." in card.problem.next_step.text()
+    assert "TH-PAR-001" in card.problem.next_step.text()
+    assert not window.home.partitions["personal"].problem.isVisible()
+
+
+def test_proof_and_log_show_evidence(window: MainWindow, qtbot: QtBot) -> None:
+    window.home.vpn.button.click()
+    qtbot.waitUntil(lambda: window.home.vpn.evidence.count() == 1, timeout=20000)
+    window.show_view("log")
+    qtbot.waitUntil(lambda: window.log.table.rowCount() == 3, timeout=20000)
+    window.log.table.setCurrentCell(2, 0)
+    assert window.log.body.toPlainText() == '{"sequence":3}'
+
+
+def test_policy_in_plain_words_with_the_exact_bytes(
+    window: MainWindow, standin: StandInDaemon, qtbot: QtBot
+) -> None:
+    document = canonical(example_policy()).decode()
+    policy = msgspec.structs.replace(standin.status.policy, document=document)
+    standin.status = msgspec.structs.replace(standin.status, policy=policy)
+    standin.announce("policy")
+    card = window.home.policy
+    qtbot.waitUntil(lambda: card.grid.count() == 2 * len(policy_words(example_policy())), timeout=20000)
+    assert msgspec.json.decode(card.exact.toPlainText()) == msgspec.json.decode(document)
+
+
+def test_unreachable_daemon_is_said(
+    open_window: OpenWindow, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent")
+    window = open_window()
+    qtbot.waitUntil(lambda: "TH-CLI-001" in window.unreachable.next_step.text(), timeout=20000)
+    assert window.pages.currentWidget() is window.unreachable
+    assert window.strip.context == "host"
+
+
+def test_screenshot_fails_with_3_without_a_daemon(
+    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent")
+    assert main(["--screenshot", str(tmp_path / "none.png")]) == 3
+    assert "TH-CLI-001" in capsys.readouterr().err
+
+
+def test_every_control_has_a_name(window: MainWindow) -> None:
+    for kind in (QAbstractButton, QLineEdit):
+        for widget in window.home.findChildren(kind) + window.rail.findChildren(kind):
+            assert widget.accessibleName(), widget
+
+
+def test_text_contrast() -> None:
+    both = tokens()
+    for colours in (both.light, both.dark):
+        grounds = ("window", "surface", "sunken", "rail")
+        pairs = [*itertools.product(("text", "muted"), grounds), ("on_accent", "accent")]
+        pairs += [("on_accent", "accent_hover")]
+        pairs += [(tone, f"{tone}_soft") for tone in ("good", "warn", "bad", "idle")]
+        for text, ground in pairs:
+            assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
+        assert "@" not in style_sheet(colours)
+    for strip in both.strip.values():
+        assert contrast(strip.text, strip.ground) >= 4.5
+        assert contrast(strip.text, strip.pattern) >= 4.5
+
+
+def test_real_screens_in_their_own_places(
+    standin: StandInDaemon, machines: dict[str, Path], open_window: OpenWindow, qtbot: QtBot
+) -> None:
+    qtbot.waitUntil(lambda: all(path.exists() for path in machines.values()), timeout=20000)
+    standin.display = lambda name: connect(machines[name])
+    window = open_window()
+    window.show_view("both")
+    links = window.links
+    qtbot.waitUntil(lambda: all(link.frame is not None for link in links.values()), timeout=60000)
+    first = links["corporate"]
+    old = first.pid
+    personal = links["personal"].pid
+    assert old is not None
+    os.kill(old, signal.SIGKILL)
+    qtbot.waitUntil(lambda: first.frame is None or first.pid != old, timeout=20000)
+    qtbot.waitUntil(lambda: first.frame is not None and first.pid != old, timeout=60000)
+    assert links["personal"].pid == personal
+    assert {call[1][0] for call in standin.calls if call[0] == "open_display"} == {"corporate", "personal"}
+
+
+def test_screenshot_command_shows_both(
+    standin: StandInDaemon, machines: dict[str, Path], qtbot: QtBot, tmp_path: Path
+) -> None:
+    qtbot.waitUntil(lambda: all(path.exists() for path in machines.values()), timeout=20000)
+    standin.display = lambda name: connect(machines[name])
+    target = tmp_path / "both.png"
+    assert main(["--screenshot", str(target), "--wait", "60"]) == 0
+    assert target.read_bytes().startswith(b"\x89PNG")
