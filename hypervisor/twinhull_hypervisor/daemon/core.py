@@ -20,6 +20,7 @@ from twinhull_policy.api.types import (
     Status,
     VpnProof,
 )
+from twinhull_policy.errors import TwinhullError
 from twinhull_policy.names import Partition
 
 from ..settings import HostSettings
@@ -69,8 +70,17 @@ class Core:
         """Reconcile with what is there, then follow the server and look after the tunnel until cancelled."""
         await self.partitions.reconcile()
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._try_kvm())
             tasks.create_task(self.fleet.run())
             tasks.create_task(self._look_after_tunnel())
+
+    async def _try_kvm(self) -> None:
+        """Find out early whether KVM works, so that neither a status nor a start has to wait for it."""
+        try:
+            await asyncio.to_thread(self._host.kvm)
+        except TwinhullError as error:
+            logger.warning("KVM was not tried: %s", error.message)
+        self.on_change("grade")
 
     def changed(self, what: str) -> None:
         """Something a status shows has changed."""

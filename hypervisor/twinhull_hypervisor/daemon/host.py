@@ -1,7 +1,7 @@
 """What this host is: its isolation grade, whether KVM works, its devices.
 
-The KVM probe boots a kernel and takes seconds, so its result is kept for this process's life; everything
-else is read anew each time.
+The KVM probe boots a kernel and takes seconds, so its result is kept until the next boot or a change of
+``/dev/kvm``; everything else is read anew each time.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import pwd
 import threading
 from pathlib import Path
+
+import msgspec
 
 from twinhull_policy.api.types import DeviceInfo, Grade
 from twinhull_policy.model import Policy
@@ -18,40 +20,73 @@ from ..domain.connection import Hypervisor
 from ..domain.grade import Encryption, grade, mac_driver, read_facts, require_confinement
 from ..domain.probe import ProbeResult, probe_kvm
 from ..settings import HostSettings
+from .state import State
 
 PROBE_SECONDS = 20.0
 """KVM boots a kernel to its panic in one or two; a machine that cannot do it in twenty does not do it."""
 
 
+class _Probed(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored probe, and the circumstances it holds for."""
+
+    circumstances: str
+    works: bool
+    reason: str
+
+
 class Host:
     """Facts about the host, looked at when asked."""
 
-    def __init__(self, hypervisor: Hypervisor, settings: HostSettings, probe_kernel: Path) -> None:
+    def __init__(
+        self, hypervisor: Hypervisor, settings: HostSettings, state: State, probe_kernel: Path
+    ) -> None:
         self._hypervisor = hypervisor
         self._settings = settings
         self._probe_kernel = probe_kernel
+        self._state = state
         self._probed: ProbeResult | None = None
         self._lock = threading.Lock()
         self.encryption: Encryption = ""
 
     def kvm(self) -> ProbeResult:
-        """Whether KVM runs a stock kernel here. Blocks for up to PROBE_SECONDS the first time."""
+        """Whether KVM runs a stock kernel here. Blocks for up to PROBE_SECONDS the first time after a boot."""
         with self._lock:
             if self._probed is None:
-                if self._probe_kernel.exists():
-                    user = pwd.getpwnam("th-corporate")
-                    self._probed = probe_kvm(
-                        self._hypervisor,
-                        self._probe_kernel,
-                        timeout_seconds=PROBE_SECONDS,
-                        uid=user.pw_uid,
-                        gid=user.pw_gid,
-                    )
+                circumstances = self._circumstances()
+                stored = self._state.get("probe", _Probed)
+                if stored is not None and stored.circumstances == circumstances:
+                    self._probed = ProbeResult(stored.works, stored.reason)
                 else:
-                    self._probed = ProbeResult(
-                        False, f"There is no test kernel at {self._probe_kernel}, so KVM was not tried."
-                    )
+                    self._probed = self._probe()
+                    works, reason = self._probed.works, self._probed.reason
+                    self._state.put("probe", _Probed(circumstances=circumstances, works=works, reason=reason))
             return self._probed
+
+    def _probe(self) -> ProbeResult:
+        if not self._probe_kernel.exists():
+            return ProbeResult(
+                False, f"There is no test kernel at {self._probe_kernel}, so KVM was not tried."
+            )
+        user = pwd.getpwnam("th-corporate")
+        return probe_kvm(
+            self._hypervisor,
+            self._probe_kernel,
+            timeout_seconds=PROBE_SECONDS,
+            uid=user.pw_uid,
+            gid=user.pw_gid,
+        )
+
+    def _circumstances(self) -> str:
+        """What a probe's result depends on: this boot, the device's permissions, the kernel that is tried."""
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        seen = [boot]
+        for path in (Path("/dev/kvm"), self._probe_kernel):
+            try:
+                status = path.stat()
+                seen.append(f"{status.st_mode:o} {status.st_gid} {status.st_size} {status.st_mtime_ns}")
+            except FileNotFoundError:
+                seen.append("absent")
+        return "; ".join(seen)
 
     def confined(self) -> bool:
         """Whether libvirt confines QEMU with AppArmor or SELinux."""
@@ -62,8 +97,9 @@ class Host:
         require_confinement(self._settings, mac_driver(self._hypervisor))
 
     def grade(self) -> Grade:
-        """The isolation grade with a reason per check."""
-        return grade(read_facts(self._hypervisor, kvm=self.kvm(), encryption=self.encryption))
+        """The isolation grade with a reason per check. While KVM is first being tried, it counts as failed."""
+        kvm = self._probed or ProbeResult(False, "Whether KVM works is being tried out just now.")
+        return grade(read_facts(self._hypervisor, kvm=kvm, encryption=self.encryption))
 
     def devices(self, policy: Policy | None) -> list[DeviceInfo]:
         """The USB devices that are plugged in, and what the evaluator says of each."""

@@ -39,3 +39,7 @@ class ImageStore:
         path = self.path(sha256)
         verify(path, sha256)
         return path
+
+    def least_disk_gib(self, sha256: str) -> int:
+        """The smallest disk that holds the image, GiB; the image is read through for it."""
+        return -(-verify(self.path(sha256), sha256).virtual_bytes // 2**30)

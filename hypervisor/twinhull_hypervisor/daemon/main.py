@@ -73,7 +73,7 @@ def build(
 
     hypervisor = Hypervisor(SYSTEM, on_event)
     images = ImageStore(paths.images)
-    host = Host(hypervisor, settings, probe_kernel)
+    host = Host(hypervisor, settings, state, probe_kernel)
     networks = Networks(NetdClient(paths.netd_socket), settings)
     fleet = Fleet(state, paths, Inbox(state, paths), images, FetchClient(paths.fetch_socket), on_change)
     volumes = {name: QemuLuksVolume(name, paths.volume(name)) for name in Partition}

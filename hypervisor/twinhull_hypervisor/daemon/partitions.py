@@ -187,7 +187,10 @@ class Partitions:
                 uuid=str(uuid4()),
                 image=image.target,
                 image_sha256=image.sha256,
-                disk_gib=self._specs.resources(name, self._fleet.inbox.in_force).disk_gib,
+                disk_gib=max(
+                    self._specs.resources(name, self._fleet.inbox.in_force).disk_gib,
+                    await asyncio.to_thread(self._images.least_disk_gib, image.sha256),
+                ),
             )
             self._keep(name, record)
             base = self._images.path(image.sha256)

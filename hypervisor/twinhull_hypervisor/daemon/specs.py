@@ -78,6 +78,7 @@ class Specs:
         """
         self._host.require_confinement()
         if name is Partition.CORPORATE and in_force is not None:
+            self._host.kvm()
             grade, least = self._host.grade().grade, in_force.policy.host.least_grade
             if grade > least:
                 raise GradeTooLow(grade=grade, least=least)

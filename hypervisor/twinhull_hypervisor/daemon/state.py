@@ -37,6 +37,7 @@ Document = Literal[
     "position",
     "policy",
     "high-water",
+    "probe",
     "partition-corporate",
     "partition-personal",
 ]
