@@ -11,7 +11,6 @@ import threading
 from pathlib import Path
 
 import msgspec
-
 from twinhull_policy.api.types import DeviceInfo, Grade
 from twinhull_policy.model import Policy
 
@@ -49,7 +48,7 @@ class Host:
         self.encryption: Encryption = ""
 
     def kvm(self) -> ProbeResult:
-        """Whether KVM runs a stock kernel here. Blocks for up to PROBE_SECONDS the first time after a boot."""
+        """Whether KVM runs a stock kernel here; blocks for up to PROBE_SECONDS once a boot."""
         with self._lock:
             if self._probed is None:
                 circumstances = self._circumstances()
@@ -97,7 +96,7 @@ class Host:
         require_confinement(self._settings, mac_driver(self._hypervisor))
 
     def grade(self) -> Grade:
-        """The isolation grade with a reason per check. While KVM is first being tried, it counts as failed."""
+        """The isolation grade with a reason per check; KVM counts as failed while it is being tried."""
         kvm = self._probed or ProbeResult(False, "Whether KVM works is being tried out just now.")
         return grade(read_facts(self._hypervisor, kvm=kvm, encryption=self.encryption))
 
