@@ -87,9 +87,10 @@ def main(argv: list[str]) -> int:
         arguments = _arguments(argv)
     except SystemExit as leaving:  # argparse has said why
         return int(leaving.code or 0)
-    QApplication.setHighDpiScaleFactorRoundingPolicy(Qt.HighDpiScaleFactorRoundingPolicy.PassThrough)
-    existing = QApplication.instance()
-    app = existing if isinstance(existing, QApplication) else QApplication(["twinhull"])
+    app = QApplication.instance()
+    if not isinstance(app, QApplication):
+        QApplication.setHighDpiScaleFactorRoundingPolicy(Qt.HighDpiScaleFactorRoundingPolicy.PassThrough)
+        app = QApplication(["twinhull"])
     app.setApplicationName("Twinhull")
     app.setDesktopFileName("org.twinhull.Twinhull")
     try:

@@ -56,6 +56,7 @@ class MainWindow(QMainWindow):
         self.client, self.settings = client, settings
         self.status: Status | None = None
         self.view = "home"
+        self._closed = False
         self._keyboard = "corporate"
         self.setWindowTitle("Twinhull")
         self.resize(1440, 900)
@@ -198,6 +199,8 @@ class MainWindow(QMainWindow):
     # -- daemon ----------------------------------------------------------------------------------------
 
     def _on_status(self, status: Status) -> None:
+        if self._closed:  # one more status was on its way when the window closed
+            return
         first = self.status is None
         self.status = status
         self.home.show_status(status)
@@ -276,6 +279,7 @@ class MainWindow(QMainWindow):
 
     def shut_down(self) -> None:
         """End every viewer and the bus thread."""
+        self._closed = True
         for link in self.links.values():
             link.stop()
         app = QApplication.instance()
