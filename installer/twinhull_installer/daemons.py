@@ -123,7 +123,7 @@ def _start(context: Context, daemon: Daemon) -> None:
         BUS_SOCKET.parent.mkdir(mode=0o755, exist_ok=True)
         context.runner.run(["dbus-uuidgen", "--ensure"])
     if daemon.name == "libvirtd" and Path("/dev/kvm").exists():
-        # What udev would have done at boot: /dev/kvm belongs to the group kvm (static-nodes-permissions.conf).
+        # What udev would have done at boot: /dev/kvm is of group kvm (static-nodes-permissions.conf).
         context.runner.run(["systemd-tmpfiles", "--create", "--prefix=/dev/kvm"])
     for directory in (paths.DAEMON_RUN, paths.SERVICE_LOGS):
         context.journal.directory(directory)

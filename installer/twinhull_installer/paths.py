@@ -8,6 +8,8 @@ PREFIX = Path("/opt/twinhull")
 VENV = PREFIX / "venv"
 """A link to the environment in use, one of VENVS."""
 VENVS = PREFIX / "venvs"
+SOURCE_STAMP = VENV / ".twinhull-source"
+"""Names the state of the sources the installed program was built from."""
 PROGRAM = PREFIX / "lib"
 """The installed copy of this package and of the unit files, so that the source tree may go away."""
 PROBE_KERNEL = PREFIX / "share" / "probe-kernel"

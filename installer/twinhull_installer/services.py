@@ -16,6 +16,7 @@ from pathlib import Path
 
 from twinhull_installer import paths, process, unitfile
 from twinhull_installer.errors import InstallerError, NoSuchService, NotRoot, ServiceFailed
+from twinhull_installer.journal import write_whole
 from twinhull_installer.run import Runner
 
 
@@ -157,6 +158,29 @@ def stop_all(runner: Runner, wanted: list[str]) -> None:
     for name in reversed(wanted):
         if (launcher.units / f"{name}.service").exists():
             launcher.stop(name)
+
+
+def start_current(runner: Runner, name: str) -> None:
+    """Start a service, or restart it if it runs an older program than the one installed now."""
+    if not runs_current(name):
+        if running(name):
+            restart_all(runner, [name])
+        else:
+            start_all(runner, [name])
+        current = paths.SOURCE_STAMP.read_text("ascii")
+        write_whole(_started_with(name), current, 0o600)
+
+
+def runs_current(name: str) -> bool:
+    """Whether a service runs, and with the program that is installed now."""
+    stamp = _started_with(name)
+    return (
+        running(name) and stamp.exists() and stamp.read_text("ascii") == paths.SOURCE_STAMP.read_text("ascii")
+    )
+
+
+def _started_with(name: str) -> Path:
+    return paths.STATE / f"started-{name}"
 
 
 def running(name: str) -> bool:
