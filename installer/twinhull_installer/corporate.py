@@ -86,7 +86,7 @@ def server_runs(context: Context) -> bool:
     """Whether the fleet server is initialised and up."""
     return (
         (SERVER_DIRECTORY / "server.sqlite").exists()
-        and services.running(system.SERVER)
+        and services.runs_current(system.SERVER)
         and ADMIN_SOCKET.exists()
     )
 
@@ -100,7 +100,7 @@ def start_server(context: Context, progress: Progress) -> None:
     progress.detail("certificates and signing keys")
     server(context, "--dir", SERVER_DIRECTORY, "init", "--owner", "twinhull-server", "--if-needed")
     progress.detail("starting")
-    services.start_all(context.runner, [system.SERVER])
+    services.start_current(context.runner, system.SERVER)
     if not wait_until(ADMIN_SOCKET.exists, 60):
         raise WaitedTooLong(seconds=60, what="the fleet server", detail="")
 

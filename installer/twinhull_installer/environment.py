@@ -16,7 +16,6 @@ from twinhull_installer.steps import Progress
 
 PYTHON = "/usr/bin/python3"
 COMPLETE = ".twinhull-complete"
-SOURCE_STAMP = ".twinhull-source"
 LINKED = ("twinhull", "twinhull-server", "twinhull-fetch")
 """Commands that get a link on PATH; daemons are named by their units alone."""
 SOURCES = ("policy", "hypervisor", "client", "assets")
@@ -115,7 +114,7 @@ def source_key(repository: Path) -> str:
 
 def program_done(context: Context) -> bool:
     """Whether the program installed is the one in the source tree."""
-    stamp = paths.VENV / SOURCE_STAMP
+    stamp = paths.SOURCE_STAMP
     return (
         stamp.exists()
         and stamp.read_text("ascii").strip() == source_key(context.repository)
@@ -149,7 +148,7 @@ def install_program(context: Context, progress: Progress) -> None:
     copy_installer(context)
     for name in LINKED:
         context.journal.link(paths.COMMANDS / name, paths.VENV / "bin" / name)
-    write_whole(paths.VENV.resolve() / SOURCE_STAMP, stamp + "\n", 0o644)
+    write_whole(paths.VENV.resolve() / paths.SOURCE_STAMP.name, stamp + "\n", 0o644)
 
 
 def copy_installer(context: Context) -> None:

@@ -47,14 +47,7 @@ def status(context: Context) -> Record | None:
 
 def services_run(context: Context) -> bool:
     """Whether Twinhull's services run, with the program that is installed now, and the core answers."""
-    stamp = context.fact("services-source")
-    current = paths.VENV / ".twinhull-source"
-    return (
-        all(services.running(name) for name in system.SERVICES)
-        and stamp.exists()
-        and stamp.read_text("ascii") == current.read_text("ascii")
-        and status(context) is not None
-    )
+    return all(services.runs_current(name) for name in system.SERVICES) and status(context) is not None
 
 
 def start_services(context: Context, progress: Progress) -> None:
@@ -63,22 +56,15 @@ def start_services(context: Context, progress: Progress) -> None:
     Raises:
         WaitedTooLong: the core does not answer on the bus.
     """
-    current = (paths.VENV / ".twinhull-source").read_text("ascii")
-    stamp = context.fact("services-source")
     corporate.install_probe_kernel(context)
-    changed = not stamp.exists() or stamp.read_text("ascii") != current
     for directory in (paths.SERVICE_RUN, paths.SERVICE_LOGS):
         context.journal.directory(directory)
     for name in system.SERVICES:
         progress.detail(name)
-        if changed and services.running(name):
-            services.restart_all(context.runner, [name])
-        else:
-            services.start_all(context.runner, [name])
+        services.start_current(context.runner, name)
     progress.detail("waiting for the core")
     if not wait_until(lambda: status(context) is not None, 60):
         raise WaitedTooLong(seconds=60, what="the core to answer on the system bus", detail="", log=paths.LOG)
-    write_whole(stamp, current, 0o600)
 
 
 def enrolled(context: Context) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shlex
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from twinhull_installer.errors import CommandFailed, CommandTimedOut
@@ -18,6 +20,7 @@ SHORT = 60.0
 LONG = 1800.0
 """Seconds for downloads, builds and boots under emulation."""
 
+_CODE = re.compile(r"TH-[A-Z]{3}-[0-9]{3}")
 BASE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -75,6 +78,7 @@ class Runner:
             CommandFailed, CommandTimedOut.
         """
         command = [str(argument) for argument in arguments]
+        shown = shlex.join([Path(command[0]).name, *command[1:4]])
         self.note("$ " + shlex.join(command))
         if user is not None:
             command = self._as_user(command, user, environment or {})
@@ -97,9 +101,7 @@ class Runner:
         if not secret:
             self._append(done.stdout + done.stderr)
         if check and done.returncode != 0:
-            raise CommandFailed(
-                command=shlex.join(command[:4]), detail=_last_line(done.stderr or done.stdout)
-            )
+            raise CommandFailed(command=shown, detail=_last_line(done.stderr or done.stdout))
         return Result(done.returncode, done.stdout, done.stderr)
 
     def start(self, arguments: Sequence[str | Path], *, user: str, environment: Mapping[str, str]) -> None:
@@ -195,4 +197,8 @@ class Runner:
 
 def _last_line(output: str) -> str:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
+    # Our own programs say what happened, then the code, then what to do: the sentence is what belongs here.
+    for sentence, code in pairwise(lines):
+        if _CODE.fullmatch(code):
+            return f": {sentence[:200].rstrip('.')} ({code})"
     return f": {lines[-1][:200]}" if lines else ""
