@@ -123,11 +123,14 @@ class Inbox:
             now: the clock, seconds since the epoch; raised here to the time floor.
 
         Returns:
-            True when something new is in force, False when it is what was in force already.
+            True when something new is in force, False when it is what was in force already or when nothing
+            has come yet.
 
         Raises:
             TwinhullError: refused; the reason is logged and the last good policy stays.
         """
+        if not (self._paths.inbox / "statement.dsse").exists():
+            return False
         try:
             return self._accept(now)
         except TwinhullError as error:

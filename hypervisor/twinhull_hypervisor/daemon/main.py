@@ -132,6 +132,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--probe-kernel", type=Path, default=PROBE_KERNEL)
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    # It tells of every key that did not sign, which a root signed by two of three always has.
+    logging.getLogger("tuf").setLevel(logging.WARNING)
     try:
         settings = load_settings(options.settings)
         try:
