@@ -60,8 +60,10 @@ def build(
 ) -> tuple[Core, Hypervisor]:
     """Put the rooms together; nothing runs yet."""
     for directory in (paths.images, *(paths.volume(name) for name in Partition)):
-        directory.mkdir(parents=True, exist_ok=True, mode=0o711)
-    paths.volume(Partition.CORPORATE).parent.chmod(0o711)
+        directory.mkdir(parents=True, exist_ok=True)
+        # QEMU's users pass through to their own files; said apart from mkdir, which the umask would narrow.
+        directory.chmod(0o711)
+        directory.parent.chmod(0o711)
     state = State(paths.database)
 
     def on_change(what: str) -> None:
