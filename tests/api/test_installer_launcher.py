@@ -71,7 +71,8 @@ def status(pid: int) -> dict[str, str]:
 
 
 def test_an_unprivileged_service_has_nothing_its_unit_does_not_give(launcher: Launcher) -> None:
-    more = "User=nobody\nGroup=daemon\nSupplementaryGroups=mail\nCapabilityBoundingSet=\nNoNewPrivileges=yes\nUMask=0077\n"
+    more = "User=nobody\nGroup=daemon\nSupplementaryGroups=mail\n"
+    more += "CapabilityBoundingSet=\nNoNewPrivileges=yes\nUMask=0077\n"
     write_unit(launcher, "plain", SLEEPER, more)
     assert launcher.start("plain")
     seen = status(runs(launcher, "plain", "sleep"))

@@ -6,9 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from twinhull_hypervisor.domain.devices import arguments, device_models
 
 from tests.support.laptop import Laptop, as_user
-from twinhull_hypervisor.domain.devices import arguments, device_models
 
 PARTITIONS = ("corporate", "personal")
 
@@ -51,9 +51,7 @@ def test_no_key_or_passphrase_in_what_a_guest_process_shows(both_running: Laptop
 
 
 @pytest.mark.parametrize("name", PARTITIONS)
-def test_the_device_list_is_the_golden_one(
-    both_running: Laptop, name: str, rewrite_golden: bool
-) -> None:
+def test_the_device_list_is_the_golden_one(both_running: Laptop, name: str, rewrite_golden: bool) -> None:
     """Both partitions emulate the same hardware, so there is one list."""
     models = device_models(arguments(Path(f"/proc/{both_running.guest(name).pid()}")))
     golden = Path(__file__).parent.parent / "data/domain/devices.txt"

@@ -21,7 +21,7 @@ def twinhull(*arguments: str, stdin: str = "", bus: str | None = None) -> subpro
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT / "client"), str(ROOT / "policy")))}
     if bus is not None:
         environment["DBUS_SYSTEM_BUS_ADDRESS"] = bus
-    return subprocess.run(  # noqa: S603
+    return subprocess.run(
         [sys.executable, "-c", PROGRAM, *arguments],
         input=stdin,
         capture_output=True,

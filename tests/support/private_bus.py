@@ -39,7 +39,7 @@ def private_bus(directory: Path) -> Iterator[str]:
     read_end, write_end = os.pipe()
     with os.fdopen(read_end) as reader:
         with os.fdopen(write_end, "w"):
-            process = subprocess.Popen(  # noqa: S603
+            process = subprocess.Popen(
                 [PROGRAM, "--nofork", f"--config-file={configuration}", f"--print-address={write_end}"],
                 pass_fds=[write_end],
                 stderr=subprocess.DEVNULL,

@@ -169,7 +169,7 @@ def test_start_up_loads_nothing_heavy() -> None:
         "import sys; from twinhull_client.cli.main import main; main(['policy', '--help']);"
         f"print([m for m in {watched!r} if m in sys.modules], file=sys.stderr)"
     )
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT / "client",
         env={"PYTHONPATH": f"{ROOT / 'client'}:{ROOT / 'policy'}"},

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -59,8 +60,8 @@ class Laptop:
         (self.paths.inbox / "bodies" / envelope_hash(body)).write_bytes(body)
         return envelope_hash(body)
 
-    def put(self, **fields: object) -> bytes:
-        defaults: dict[str, object] = {
+    def put(self, **fields: Any) -> bytes:
+        defaults: dict[str, Any] = {
             "policies": [self.put_body(name="first")],
             "images": Images(corporate=IMAGE),
         }

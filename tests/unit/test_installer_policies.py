@@ -65,5 +65,9 @@ def test_directories_are_those_of_the_architecture() -> None:
 def test_the_core_may_ask_about_each_action() -> None:
     """polkit answers a process that is not root only about actions it owns (polkit(8))."""
     for action in system.own_xml(ACTIONS).iter("action"):
-        owners = [note.text for note in action.iter("annotate") if note.get("key") == "org.freedesktop.policykit.owner"]
+        owners = [
+            note.text
+            for note in action.iter("annotate")
+            if note.get("key") == "org.freedesktop.policykit.owner"
+        ]
         assert owners == ["unix-user:twinhull"]

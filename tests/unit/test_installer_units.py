@@ -22,7 +22,7 @@ EXPOSURE = {"twinhulld": 1.0, "twinhull-fetch": 1.5, "twinhull-server": 1.5, "tw
 def test_systemd_scores_each_unit_low_enough(name: str, limit: float) -> None:
     """R39: the exposure systemd itself computes, at or under the limits of the design."""
     command = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(UNITS / f"{name}.service")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     printed = done.stdout
     score = re.search(r"Overall exposure level for .*: ([0-9.]+)", printed)
     assert score is not None

@@ -77,7 +77,8 @@ class Fleet:
         self._importer: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """Follow fetch for ever; returns only when cancelled."""
+        """Accept what came while this process was away, then follow fetch until cancelled."""
+        await self.accept()
         while True:
             try:
                 async for event in self._client.watch():
