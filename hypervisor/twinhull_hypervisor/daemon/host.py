@@ -11,11 +11,12 @@ import threading
 from pathlib import Path
 
 import msgspec
-from twinhull_policy.api.types import DeviceInfo, Grade
+from twinhull_policy.api.types import DeviceInfo, Grade, GradeCheck
 from twinhull_policy.model import Policy
 
 from ..devices.usb import list_usb_devices
 from ..domain.connection import Hypervisor
+from ..domain.errors import HypervisorUnreachable
 from ..domain.grade import Encryption, grade, mac_driver, read_facts, require_confinement
 from ..domain.probe import ProbeResult, probe_kvm
 from ..settings import HostSettings
@@ -98,7 +99,13 @@ class Host:
     def grade(self) -> Grade:
         """The isolation grade with a reason per check; KVM counts as failed while it is being tried."""
         kvm = self._probed or ProbeResult(False, "Whether KVM works is being tried out just now.")
-        return grade(read_facts(self._hypervisor, kvm=kvm, encryption=self.encryption))
+        try:
+            return grade(read_facts(self._hypervisor, kvm=kvm, encryption=self.encryption))
+        except HypervisorUnreachable as error:
+            check = GradeCheck(
+                name="hypervisor", passed=False, caps_at="E", reason=error.message, fix=error.next_step
+            )
+            return Grade(grade="E", checks=[check])
 
     def devices(self, policy: Policy | None) -> list[DeviceInfo]:
         """The USB devices that are plugged in, and what the evaluator says of each."""

@@ -9,15 +9,17 @@ class ImageChanged(TwinhullError):
     """The golden image {image} is not what was signed: its SHA-256 is {found}."""
 
     code = "TH-IMG-001"
-    blame = Blame.DENIED
-    next_step = "It is not used. Remove it and run 'twinhull policy show'; it will be fetched again."
+    blame = Blame.FAILED
+    next_step = (
+        "It is not used. Remove it from /var/lib/twinhull/images and restart twinhulld to fetch it again."
+    )
 
 
 class ImageWrongLength(TwinhullError):
     """The golden image {image} is not what was signed: it has another length than {length} bytes."""
 
     code = "TH-IMG-002"
-    blame = Blame.DENIED
+    blame = Blame.FAILED
     next_step = "It is not used; it will be fetched again."
 
 

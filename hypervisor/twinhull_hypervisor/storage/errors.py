@@ -9,7 +9,7 @@ class WrongPassphrase(TwinhullError):
     """This passphrase does not open the volume of {partition}."""
 
     code = "TH-VOL-001"
-    blame = Blame.DENIED
+    blame = Blame.FAILED
     next_step = "Try again; capital letters and the keyboard layout count."
 
 
@@ -17,7 +17,7 @@ class TooManyTries(TwinhullError):
     """After {count} wrong passphrases the volume of {partition} takes the next one in {seconds} seconds."""
 
     code = "TH-VOL-002"
-    blame = Blame.DENIED
+    blame = Blame.FAILED
     next_step = "Wait, then try again."
 
 
@@ -59,7 +59,7 @@ class VolumeLocked(TwinhullError):
     """The volume of {partition} is locked."""
 
     code = "TH-VOL-007"
-    blame = Blame.DENIED
+    blame = Blame.FAILED
     next_step = "Unlock it with its passphrase."
 
 
@@ -75,7 +75,7 @@ class LastSlot(TwinhullError):
     """The last passphrase of {partition} cannot be removed."""
 
     code = "TH-VOL-009"
-    blame = Blame.DENIED
+    blame = Blame.FAILED
     next_step = "Add another passphrase first."
 
 
