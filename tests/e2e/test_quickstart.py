@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from tests.support.laptop import REPOSITORY, Laptop
+from tests.support.laptop import REPOSITORY, Laptop, as_user
 
 PICTURE = Path("/var/lib/twinhull-quickstart/twinhull.png")
 
@@ -62,3 +62,14 @@ def test_doctor_grades_with_reasons_and_fixes(laptop: Laptop) -> None:
     for check in grade.checks:
         if not check.passed:
             assert check.fix.split()[0] in shown
+
+
+def test_a_reader_that_stops_early_is_no_error(laptop: Laptop) -> None:
+    """As in ``twinhull status | head -1``."""
+    piped = subprocess.run(
+        [*as_user(laptop.owner), "bash", "-c", "/usr/local/bin/twinhull status | head -c 1"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (piped.stdout, piped.stderr) == ("T", "")

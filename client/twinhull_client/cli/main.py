@@ -53,8 +53,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         result = app(given or ["--help"], prog_name="twinhull", standalone_mode=False)
         sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read our output has stopped, as 'head' does; point stdout elsewhere so that exit is quiet.
+    except (BrokenPipeError, SystemExit):
+        # Whoever read our output has stopped, as 'head' does (rich says so with SystemExit); point stdout
+        # elsewhere so that exit is quiet.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except BaseException as error:

@@ -100,7 +100,7 @@ class Core:
                 last = ""
                 continue
             vpn = await self._networks.vpn()
-            if vpn.state in ("down", "error"):
+            if vpn.state in ("down", "blocked", "error"):
                 logger.warning("the tunnel is %s: %s", vpn.state, vpn.reason)
                 await self.partitions.repair_network()
             if vpn.state != last:
