@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import socket
@@ -75,6 +76,10 @@ def remove_all(context: Context, progress: Progress) -> None:
         remove(context, made)
         context.journal.remove(made)
     shutil.rmtree(paths.STATE)
+    for directory in (paths.SERVICE_RUN, paths.DAEMON_RUN):
+        # A supervisor that is on its way out may have made it again.
+        with contextlib.suppress(OSError):
+            directory.rmdir()
 
 
 def remove(context: Context, made: Made) -> None:

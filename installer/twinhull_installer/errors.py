@@ -111,3 +111,10 @@ class BadUsage(InstallerError):
 
     code = "TH-INS-014"
     next_step = "Run it with --help to see what it takes."
+
+
+class LaptopInTheWay(InstallerError):
+    """A Twinhull laptop is installed on this machine, and the tests install and remove one of their own."""
+
+    code = "TH-INS-015"
+    next_step = "Run 'installer/quickstart --down' first, or run the tests on another machine."

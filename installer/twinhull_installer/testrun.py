@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
-from twinhull_installer import checks, environment, packages, paths, services
-from twinhull_installer.errors import CommandFailed, CommandTimedOut, InstallerError
+from twinhull_installer import checks, daemons, environment, packages, paths, services
+from twinhull_installer.context import Context, Options
+from twinhull_installer.errors import CommandFailed, CommandTimedOut, InstallerError, LaptopInTheWay
+from twinhull_installer.journal import Journal
 from twinhull_installer.run import LONG, Runner
 from twinhull_installer.steps import Progress, Step, elapsed, run_steps
 
@@ -22,6 +24,8 @@ CHECKED_PACKAGES = ("twinhull_policy", "twinhull_hypervisor", "twinhull_client",
 FAST_SUITES = ("unit", "api", "gui")
 ALL_SUITES = (*FAST_SUITES, "e2e")
 SUITE_SECONDS = 2700.0
+MADE_BY_TESTS = "made-by-tests"
+"""Marks an installation that a test run made, and may therefore remove."""
 
 
 @dataclass
@@ -179,6 +183,32 @@ def run_suite(name: str, repository: Path, runner: Runner, summary: Summary) -> 
     summary.add(name, passed, failed, len(skipped) - len(refused), time.monotonic() - began)
 
 
+def make_room(repository: Path, runner: Runner) -> None:
+    """Remove what an interrupted test run left.
+
+    Raises:
+        LaptopInTheWay: what is installed was installed by somebody who wants to keep it.
+    """
+    if paths.STATE.exists():
+        if not (paths.STATE / MADE_BY_TESTS).exists():
+            raise LaptopInTheWay
+        show([repository / "installer/quickstart", "--down", "--yes"], repository, runner, LONG)
+
+
+def start_daemons(repository: Path, runner: Runner) -> None:
+    """Start the system's daemons where they are missing; ``quickstart --down`` stops those again."""
+    options = Options(headless=True, small=True, down=False, all=False, yes=True)
+    context = Context(repository, options, runner, Journal(), paths.OWNER)
+    paths.STATE.mkdir(mode=0o700, parents=True, exist_ok=True)
+    context.fact(MADE_BY_TESTS).touch(mode=0o600)
+    step = Step(
+        "Start the system's daemons",
+        lambda: daemons.all_answer(runner),
+        lambda progress: daemons.start_missing(context, progress),
+    )
+    run_steps([step], runner, sys.stdout)
+
+
 def prepare(repository: Path, runner: Runner) -> None:
     """Install what the tests need."""
     needed = packages.listed(repository / "installer/packages.txt")
@@ -216,15 +246,16 @@ def main(arguments: list[str], repository: Path) -> int:
     runner = Runner(LOG)
     try:
         checks.require_root("installer/test")
+        make_room(repository, runner)
         prepare(repository, runner)
         before = look(runner)
+        start_daemons(repository, runner)
         run_checks(repository, runner, summary)
         for name in FAST_SUITES if options.fast else ALL_SUITES:
             if any((repository / "tests" / name).glob("test_*.py")):
                 run_suite(name, repository, runner, summary)
         if not options.keep:
-            if not options.fast:
-                show([repository / "installer/quickstart", "--down", "--yes"], repository, runner, LONG)
+            show([repository / "installer/quickstart", "--down", "--yes"], repository, runner, LONG)
             leaks = look(runner).beyond(before)
             for leak in leaks:
                 sys.stdout.write(f"left behind: {leak}\n")
