@@ -20,7 +20,14 @@ from twinhull_installer.steps import Progress, Step, elapsed, run_steps
 LOG = Path("/var/log/twinhull-test.log")
 TEST_VENV = paths.CACHE / "test-venv"
 ALLOWED_SKIPS = "tests/allowed-skips.txt"
-CHECKED_PACKAGES = ("twinhull_policy", "twinhull_hypervisor", "twinhull_client", "twinhull_installer")
+CHECKED_PACKAGES = (
+    "twinhull_policy",
+    "twinhull_hypervisor",
+    "twinhull_client",
+    "twinhull_installer",
+    "twinhull_images",
+    "corporate_side",
+)
 FAST_SUITES = ("unit", "api", "gui")
 ALL_SUITES = (*FAST_SUITES, "e2e")
 SUITE_SECONDS = 2700.0
@@ -43,7 +50,7 @@ class Summary:
         self.failed += failed
         self.skipped += skipped
         counts = f"{passed} passed, {failed} failed, {skipped} skipped"
-        self.lines.append(f"{name:10} {counts:40} {elapsed(seconds)}")
+        self.lines.append(f"{name:15} {counts:40} {elapsed(seconds)}")
 
 
 @dataclass(frozen=True)
@@ -157,6 +164,7 @@ def run_checks(repository: Path, runner: Runner, summary: Summary) -> None:
         ("lint", [binaries / "ruff", "check", "--no-cache", "."]),
         ("format", [binaries / "ruff", "format", "--check", "--no-cache", "."]),
         ("types", [*typed, "--cache-dir", paths.CACHE / "mypy"]),
+        ("types of tests", [binaries / "mypy", "tests", "--cache-dir", paths.CACHE / "mypy"]),
     )
     for name, command in parts:
         began = time.monotonic()
