@@ -102,7 +102,8 @@ def start_server(context: Context, progress: Progress) -> None:
     progress.detail("starting")
     services.start_current(context.runner, system.SERVER)
     if not wait_until(ADMIN_SOCKET.exists, 60):
-        raise WaitedTooLong(seconds=60, what="the fleet server", detail="")
+        log = paths.SERVICE_LOGS / f"{system.SERVER}.log"
+        raise WaitedTooLong(seconds=60, what="the fleet server", detail="", log=log)
 
 
 # Company network.
