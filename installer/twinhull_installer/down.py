@@ -12,11 +12,14 @@ from pathlib import Path
 from twinhull_installer import corporate, daemons, laptop, paths, services, system
 from twinhull_installer.context import Context
 from twinhull_installer.journal import Made, is_ours, remove_path
+from twinhull_installer.run import Runner
 from twinhull_installer.steps import Progress, Step
 
 ORDER = ("network", "link", "file", "tree", "user", "group", "daemon")
 """Files go before the accounts that own them, and the bus and libvirt go last: removing needs them."""
 NETD_SOCKET = Path("/run/twinhull/netd.sock")
+NAMESPACES = Path("/run/netns")
+"""Where ip-netns(8) keeps names."""
 KEPT_ALWAYS = frozenset({str(paths.STATE)})
 
 
@@ -42,7 +45,7 @@ def steps(context: Context) -> list[Step]:
 
 
 def ask_netd_down(context: Context) -> None:
-    """Have the network helper remove both partitions' namespaces, which only it knows all the parts of."""
+    """Have the network helper empty both partitions' namespaces, which only it knows all the parts of."""
     for partition in corporate.PARTITIONS:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
             connection.settimeout(60)
@@ -58,12 +61,20 @@ def ask_netd_down(context: Context) -> None:
 
 
 def take_down_networks(context: Context) -> None:
-    """Take down the demonstration network, and what is left of the partitions' own namespaces."""
+    """Take down the demonstration network, and delete the partitions' namespaces, which netd only empties."""
+    delete_namespaces(context.runner)
     if any(made.kind == "network" for made in context.journal.entries()):
         corporate.network(context, "down")
     for made in context.journal.entries():
         if made.kind == "network":
             context.journal.remove(made)
+
+
+def delete_namespaces(runner: Runner) -> None:
+    """Delete the partitions' namespaces, made by netd or its unit; those that are gone already are fine."""
+    for partition in corporate.PARTITIONS:
+        if (NAMESPACES / f"th-{partition}").exists():
+            runner.run(["ip", "netns", "delete", f"th-{partition}"])
 
 
 def remove_all(context: Context, progress: Progress) -> None:

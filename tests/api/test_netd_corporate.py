@@ -8,7 +8,7 @@ import pytest
 from twinhull_policy.errors import RemoteError
 from twinhull_policy.names import Partition
 
-from tests.support.netd_lab import INTERNET, INTRANET, NetdLab, netd_lab
+from tests.support.netd_lab import INTERNET, INTRANET, NetdLab, assert_as_new, netd_lab
 from tests.support.network_lab import Packet, capture, wait_until
 
 CORPORATE = Partition.CORPORATE
@@ -284,13 +284,13 @@ def test_prove_finds_a_leak_made_on_purpose(net: NetdLab) -> None:
         net.lab.run("tee", "/proc/sys/net/ipv4/ip_forward", namespace="th-underlay", input="0")
 
 
-def test_down_leaves_nothing_and_may_be_repeated(net: NetdLab) -> None:
+def test_down_leaves_an_empty_namespace_and_may_be_repeated(net: NetdLab) -> None:
     net.corporate_up()
     net.guest(CORPORATE)
     net.stop_guest(CORPORATE)
     net.client.down(CORPORATE)
     net.client.down(CORPORATE)
-    assert "th-corporate" not in net.lab.run("ip", "netns", "list")
+    assert_as_new(net, "th-corporate")
     assert net.wireguard_pids() == []
     assert set(net.lab.links()) == {"lo"}
     assert set(net.lab.links("th-underlay")) == {"lo", "uplink0"}

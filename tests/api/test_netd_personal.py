@@ -9,7 +9,7 @@ from twinhull_hypervisor.ipc import call
 from twinhull_policy.errors import RemoteError
 from twinhull_policy.names import Partition
 
-from tests.support.netd_lab import FETCH, INTERNET, INTRANET, NetdLab, netd_lab
+from tests.support.netd_lab import FETCH, INTERNET, INTRANET, NetdLab, assert_as_new, netd_lab
 from tests.support.network_lab import capture, wait_until
 
 PERSONAL, CORPORATE = Partition.PERSONAL, Partition.CORPORATE
@@ -102,6 +102,8 @@ def test_down_gives_the_underlay_back_as_it_was(net: NetdLab, before: str) -> No
     assert net.lab.run("nft", "list", "ruleset", namespace="th-underlay") == rules
     assert net.lab.run("ip", "route", namespace="th-underlay") == routes
     assert set(net.lab.links("th-underlay")) == {"lo", "uplink0"}
+    assert_as_new(net, "th-personal")
+    assert net.client.status().personal.built is False
     net.lab.run("tee", "/proc/sys/net/ipv4/ip_forward", namespace="th-underlay", input="0")
 
 

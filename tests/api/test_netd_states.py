@@ -31,7 +31,7 @@ def test_every_combination_has_a_row_and_fails_closed(facts: Facts) -> None:
     row = decide(facts)
     assert bool(row.reason) is (row.state != "up")
     if row.guest_link:
-        assert facts.namespace
+        assert facts.built
         assert facts.confined
         assert facts.firewall
         assert facts.tunnel

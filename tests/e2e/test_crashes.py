@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,16 @@ INTRANET = "http://intranet.corp.example/"
 
 def qemu_pids(laptop: Laptop) -> dict[str, int]:
     return {name: laptop.guest(name).pid() for name in ("corporate", "personal")}
+
+
+def links_in(namespace: str) -> set[str]:
+    """The interfaces of a namespace of this machine; none if it is missing."""
+    if not Path("/run/netns", namespace).exists():
+        return set()
+    listed = subprocess.run(
+        ["ip", "-n", namespace, "-o", "link"], check=True, capture_output=True, text=True, timeout=20
+    )
+    return {line.split(": ")[1].partition("@")[0] for line in listed.stdout.splitlines()}
 
 
 def assert_true_status(laptop: Laptop, pids: dict[str, int]) -> None:
@@ -89,5 +100,5 @@ def test_a_guest_that_shuts_itself_down_is_shown_as_off(both_running: Laptop) ->
     both_running.guest("personal").agent("guest-sync", id=4711)
     both_running.guest("personal").run("/usr/bin/systemctl", "--no-block", "poweroff")
     wait_for(lambda: both_running.state("personal") in ("stopped", "locked"), "the partition to be off", 120)
-    assert not Path("/run/netns/th-personal").exists()
+    wait_for(lambda: links_in("th-personal") <= {"lo"}, "the personal network to be empty")
     both_running.ensure_running("personal")

@@ -52,8 +52,9 @@ class NetdLab:
         gateway_key: the company gateway's WireGuard key.
     """
 
-    def __init__(self, lab: Lab, directory: Path) -> None:
+    def __init__(self, lab: Lab, directory: Path, *, as_systemd: bool) -> None:
         self.lab = lab
+        self._as_systemd = as_systemd
         self.directory = directory
         self.socket = directory / "netd.sock"
         self.client = NetdClient(self.socket)
@@ -61,12 +62,15 @@ class NetdLab:
         (directory / "host.json").write_text(
             '{"underlay_namespace": "th-underlay", "personal_dns": ["198.51.100.1"]}'
         )
+        if as_systemd:
+            for side in SIDES.values():
+                lab.run("ip", "netns", "add", side.namespace)
         self.netd = self.start_netd()
         lab.demo("peer", self.client.identity(), ADDRESS)
         self.guests: dict[Partition, Running] = {}
 
     def start_netd(self) -> Running:
-        """Start netd with exactly its two capabilities."""
+        """Start netd with exactly its two capabilities; as systemd does, if the lab is like that."""
         code = (
             "import os, socket, sys, threading, time\n"
             "from twinhull_hypervisor.network import netd\n"
@@ -77,7 +81,10 @@ class NetdLab:
             "threading.Thread(target=tell).start()\n"
             "netd.main()\n"
         )
+        # systemd gives a service that has ProtectSystem= slaves of the host's mounts (systemd.exec(5)).
+        apart = ("unshare", "--mount", "--propagation", "slave", "--") if self._as_systemd else ()
         self.netd = self.lab.start(
+            *apart,
             *(
                 "setpriv",
                 f"--bounding-set={NETD_CAPABILITIES}",
@@ -146,13 +153,41 @@ class NetdLab:
             self.client.down(partition)
 
 
+AS_SEEN_FROM_INSIDE = (
+    ("ip", "-o", "address"),
+    ("ip", "rule"),
+    ("ip", "-6", "rule"),
+    ("ip", "route", "show", "table", "all"),
+    ("nft", "list", "ruleset"),
+    ("cat", "/proc/sys/net/ipv4/ip_forward"),
+    ("cat", "/proc/sys/net/netfilter/nf_conntrack_count"),
+)
+
+
+def assert_as_new(net: NetdLab, namespace: str) -> None:
+    """The namespace is there and cannot be told from one just made."""
+    assert net.lab.links(namespace) == {"lo": False}
+    net.lab.run("ip", "netns", "add", "th-new")
+    try:
+        for words in AS_SEEN_FROM_INSIDE:
+            seen, new = (net.lab.run(*words, namespace=place) for place in (namespace, "th-new"))
+            assert seen == new, words
+    finally:
+        net.lab.run("ip", "netns", "delete", "th-new")
+
+
 @contextmanager
-def netd_lab() -> Iterator[NetdLab]:
-    """A lab for as long as a module's tests run; nothing of it is left afterwards."""
+def netd_lab(*, as_systemd: bool = False) -> Iterator[NetdLab]:
+    """A lab for as long as a module's tests run; nothing of it is left afterwards.
+
+    Args:
+        as_systemd: netd runs as its unit has it run, in a mount namespace of its own, and both partitions'
+            namespaces are there before it.
+    """
     lab = Lab()
     try:
         with tempfile.TemporaryDirectory(prefix="th-") as directory:
-            yield NetdLab(lab, Path(directory))
+            yield NetdLab(lab, Path(directory), as_systemd=as_systemd)
             lab.demo("down")
     finally:
         lab.close()

@@ -92,7 +92,7 @@ class NetdClient:
         return VpnProof(at=time.time(), passed=proof.passed, canaries=proof.canaries)
 
     def down(self, partition: Partition) -> None:
-        """Remove the partition's namespace and all in it; nothing to do is success."""
+        """Empty the partition's namespace, the guest's link first; nothing to do is success."""
         self._call("down", Done, partition=partition.value)
 
     def _call(self, verb: str, shape: type[T], **arguments: Any) -> T:

@@ -6,12 +6,10 @@ import time
 from ipaddress import IPv4Interface
 from pathlib import Path
 
-import msgspec
-
-from . import links, namespaces, rules, taps, wireguard
+from . import clearing, links, namespaces, rules, taps, wireguard
 from .arguments import CorporateArguments, CorporatePlan, corporate_plan
 from .errors import NetworkDown, NotConfined
-from .memory import forget, recall, remember
+from .memory import Memory
 from .plan import CORPORATE, TUNNEL
 from .results import SideStatus, TunnelStatus
 from .states import HANDSHAKE_STALE_SECONDS, Facts, Row, decide
@@ -22,22 +20,25 @@ NAMESPACE = CORPORATE.namespace
 
 
 class CorporateSide:
-    """Builds, checks, describes and removes ``th-corporate``.
+    """Builds, checks, describes and empties ``th-corporate``.
 
-    Everything is read from the kernel each time; what is remembered is the last plan, for status and proofs.
+    Everything is read from the kernel each time; what is remembered is the last plan, for status and proofs,
+    and with it that the network was built.
     """
 
     def __init__(self, underlay: str, state_dir: Path) -> None:
         self.underlay = underlay
         self.key = wireguard.Key(state_dir / "wireguard.key")
-        self._memory = state_dir / "corporate.json"
+        self._memory = Memory(state_dir / "corporate.json", CorporateArguments, NAMESPACE)
         self._watch: DriftWatch | None = None
 
     def up(self, arguments: CorporateArguments) -> None:
         """Build it, or bring it to these arguments, or mend it under a running guest. Idempotent."""
         plan = corporate_plan(arguments)
+        if self._memory.recall() is None:
+            self._empty()
+            namespaces.create(NAMESPACE)
         self.resume()
-        namespaces.create(NAMESPACE)
         namespaces.sysctl(NAMESPACE, {"ipv4/ip_forward": 1})
         namespaces.harden(NAMESPACE)
         rules.apply(NAMESPACE, rules.corporate(plan))
@@ -50,20 +51,22 @@ class CorporateSide:
         links.set_addresses(NAMESPACE, TUNNEL, own)
         links.set_state(NAMESPACE, TUNNEL, up=True, mtu=plan.mtu)
         links.set_routes(NAMESPACE, TUNNEL, plan.routes)
-        remember(self._memory, msgspec.json.encode(arguments))
+        self._memory.remember(arguments)
         if CORPORATE.tap in links.links(NAMESPACE):
             self.adopt()
 
     def plan(self) -> CorporatePlan | None:
-        """The plan last put in force; None before there was one."""
-        encoded = recall(self._memory)
-        return (
-            None if encoded is None else corporate_plan(msgspec.json.decode(encoded, type=CorporateArguments))
-        )
+        """The plan last put in force; None unless the network was built."""
+        arguments = self._memory.recall()
+        return None if arguments is None else corporate_plan(arguments)
+
+    def built(self) -> bool:
+        """Whether there is more than an empty namespace, or should be."""
+        return self._memory.recall() is not None or not clearing.is_empty(NAMESPACE)
 
     def adopt(self) -> None:
         """Connect the guest, if and only if the namespace is confined."""
-        if not namespaces.exists(NAMESPACE):
+        if not self.built():
             raise NetworkDown(partition=CORPORATE.partition)
         taps.adopt(CORPORATE, self._check)
         self.resume()
@@ -78,15 +81,14 @@ class CorporateSide:
 
     def status(self) -> tuple[Row, SideStatus, TunnelStatus]:
         """State and reason, the namespace, and the tunnel."""
-        exists = namespaces.exists(NAMESPACE)
-        if not exists:
+        if not self.built():
             row = decide(Facts(False, False, False, False, False))
-            return row, SideStatus(exists=False, why_not="it does not exist"), TunnelStatus()
+            return row, SideStatus(built=False, why_not="it is not built"), TunnelStatus()
         tunnel = wireguard.status(NAMESPACE)
         row = decide(self._facts(tunnel))
         why_not = foreign() or _missing(ALLOWED) or ("" if row.guest_link else row.reason)
         side = SideStatus(
-            exists=True,
+            built=True,
             interfaces=sorted(links.links(NAMESPACE)),
             routes=[str(route) for route in links.routes(NAMESPACE) if route.interface != CORPORATE.tap],
             addresses=[str(address) for address in links.addresses(NAMESPACE, TUNNEL)],
@@ -97,14 +99,18 @@ class CorporateSide:
         return row, side, tunnel
 
     def down(self) -> None:
-        """Remove namespace, tunnel and tap: the guest's link first."""
+        """Empty the namespace: the guest's link first, then the tunnel, then all else. Idempotent."""
+        taps.remove(CORPORATE)
+        self._memory.forget()
+        self._empty()
+
+    def _empty(self) -> None:
         if self._watch is not None:
             self._watch.stop()
             self._watch = None
-        taps.remove(CORPORATE)
+        links.delete(NAMESPACE, CORPORATE.tap)
         wireguard.remove(self.underlay, NAMESPACE)
-        namespaces.remove(NAMESPACE)
-        forget(self._memory)
+        clearing.empty(NAMESPACE)
 
     def _check(self, besides: frozenset[str]) -> None:
         """Raises NotConfined unless the namespace holds what it may, in a state that allows a guest."""
@@ -119,7 +125,7 @@ class CorporateSide:
         link = links.links(NAMESPACE).get(TUNNEL)
         age = time.time() - tunnel.last_handshake
         return Facts(
-            namespace=True,
+            built=True,
             confined=not foreign(),
             firewall=rules.present(NAMESPACE),
             tunnel=bool(tunnel.kind) and link is not None and link.up,

@@ -1,4 +1,4 @@
-"""Named network namespaces: make them, remove them, do something inside one.
+"""Named network namespaces: make them, tell one from another, do something inside one.
 
 A function runs inside a namespace on a thread made for it: setns(2) with CLONE_NEWNET changes the calling
 thread alone, and that thread is never used for anything else again.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+import socket
+import struct
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +21,9 @@ from .errors import NetworkChangeFailed
 DIRECTORY = Path("/run/netns")
 """Where ip-netns(8) keeps them."""
 CLONE_NEWNET = 0x4000_0000
+SO_NETNS_COOKIE = 71  # asm-generic/socket.h, Linux 5.14; the socket module does not name it
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+"""Random, made anew at each start of the kernel (random(4))."""
 COMMAND_SECONDS = 20.0
 
 T = TypeVar("T")
@@ -49,12 +54,18 @@ def create(namespace: str) -> None:
     run(["ip", "netns", "add", namespace], timeout=COMMAND_SECONDS)
 
 
-def remove(namespace: str) -> None:
-    """Remove it unless it is gone; what is in it goes with it once nobody is inside any more."""
-    if exists(namespace):
-        run(["ip", "netns", "delete", namespace], timeout=COMMAND_SECONDS)
-    else:
-        path(namespace).unlink(missing_ok=True)
+def identity(namespace: str) -> str:
+    """A word for this very namespace, which no other ever has, be it of the same name or of another boot.
+
+    The kernel gives no cookie twice, where inode numbers come again.
+    """
+
+    def cookie() -> int:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as inhabitant:
+            (number,) = struct.unpack("=Q", inhabitant.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8))
+            return int(number)
+
+    return f"{BOOT_ID.read_text().strip()}/{inside(namespace, cookie)}"
 
 
 def enter(namespace: str) -> None:

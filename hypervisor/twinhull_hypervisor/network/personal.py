@@ -8,10 +8,10 @@ from pathlib import Path
 
 import msgspec
 
-from . import links, namespaces, rules, taps
+from . import clearing, links, namespaces, rules, taps
 from .arguments import PersonalArguments, personal_dns
 from .errors import NetworkDown, NotConfined
-from .memory import forget, recall, remember
+from .memory import Memory
 from .plan import PERSONAL, VETH_INSIDE, VETH_INSIDE_ADDRESS, VETH_OUTSIDE, VETH_OUTSIDE_ADDRESS
 from .results import SideStatus
 from .watch import DriftWatch
@@ -21,37 +21,44 @@ NAMESPACE = PERSONAL.namespace
 EVERYWHERE = IPv4Network((0, 0))
 
 
-class _Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Underlay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``forwarded`` is what ip_forward of the underlay was before Twinhull turned it on."""
 
-    dns: list[str]
     forwarded: bool
 
 
 class PersonalSide:
-    """Builds, checks, describes and removes ``th-personal`` and its door in the underlay."""
+    """Builds, checks, describes and empties ``th-personal``, and its door in the underlay."""
 
     def __init__(self, underlay: str, state_dir: Path) -> None:
         self.underlay = underlay
-        self._memory = state_dir / "personal.json"
+        self._memory = Memory(state_dir / "personal.json", PersonalArguments, NAMESPACE)
+        self._underlay_before = Memory(state_dir / "underlay.json", _Underlay, underlay)
         self._watch: DriftWatch | None = None
 
     def up(self, arguments: PersonalArguments) -> None:
         """Build it, or bring it to these arguments. Idempotent."""
         dns = personal_dns(arguments)
+        if self._memory.recall() is None:
+            self._empty()
+            namespaces.create(NAMESPACE)
         self.resume()
-        namespaces.create(NAMESPACE)
         namespaces.sysctl(NAMESPACE, {"ipv4/ip_forward": 1})
         namespaces.harden(NAMESPACE)
         rules.apply(NAMESPACE, rules.personal(dns))
-        self._open_underlay(arguments, dns)
+        self._open_underlay(dns)
         self._connect()
+        self._memory.remember(arguments)
         if PERSONAL.tap in links.links(NAMESPACE):
             self.adopt()
 
+    def built(self) -> bool:
+        """Whether there is more than an empty namespace, or should be."""
+        return self._memory.recall() is not None or not clearing.is_empty(NAMESPACE)
+
     def adopt(self) -> None:
         """Connect the guest, if and only if the namespace holds what it may."""
-        if not namespaces.exists(NAMESPACE):
+        if not self.built():
             raise NetworkDown(partition=PERSONAL.partition)
         taps.adopt(PERSONAL, self._check)
         self.resume()
@@ -66,11 +73,11 @@ class PersonalSide:
 
     def status(self) -> SideStatus:
         """The namespace as it is now."""
-        if not namespaces.exists(NAMESPACE):
-            return SideStatus(exists=False, why_not="it does not exist")
+        if not self.built():
+            return SideStatus(built=False, why_not="it is not built")
         why_not = self._why_not(ALLOWED)
         return SideStatus(
-            exists=True,
+            built=True,
             interfaces=sorted(links.links(NAMESPACE)),
             routes=[str(route) for route in links.routes(NAMESPACE) if route.interface != PERSONAL.tap],
             addresses=[str(address) for address in links.addresses(NAMESPACE, VETH_INSIDE)],
@@ -80,28 +87,32 @@ class PersonalSide:
         )
 
     def down(self) -> None:
-        """Remove namespace, tap, veth and the underlay's table, and give forwarding back as it was."""
-        if self._watch is not None:
-            self._watch.stop()
-            self._watch = None
+        """Empty the namespace, the guest's link first, and leave the underlay as it was. Idempotent."""
         taps.remove(PERSONAL)
+        self._memory.forget()
         if namespaces.exists(self.underlay):
             links.delete(self.underlay, VETH_OUTSIDE)
             rules.remove(self.underlay)
-            memory = self._recall()
-            if memory is not None and not memory.forwarded:
+            before = self._underlay_before.recall()
+            if before is not None and not before.forwarded:
                 namespaces.sysctl(self.underlay, {"ipv4/ip_forward": 0})
-        namespaces.remove(NAMESPACE)
-        forget(self._memory)
+        self._underlay_before.forget()
+        self._empty()
 
-    def _open_underlay(self, arguments: PersonalArguments, dns: Sequence[IPv4Address]) -> None:
+    def _empty(self) -> None:
+        if self._watch is not None:
+            self._watch.stop()
+            self._watch = None
+        links.delete(NAMESPACE, PERSONAL.tap)
+        clearing.empty(NAMESPACE)
+
+    def _open_underlay(self, dns: Sequence[IPv4Address]) -> None:
         """Rules first, then forwarding: there is no moment at which more is forwarded than may be."""
-        earlier = self._recall()
-        if earlier is None:
-            forwarded = namespaces.read_sysctl(self.underlay, "ipv4/ip_forward") == 1
-        else:
-            forwarded = earlier.forwarded
-        remember(self._memory, msgspec.json.encode(_Memory(arguments.dns, forwarded)))
+        before = self._underlay_before.recall()
+        if before is None:
+            before = _Underlay(namespaces.read_sysctl(self.underlay, "ipv4/ip_forward") == 1)
+            self._underlay_before.remember(before)
+        forwarded = before.forwarded
         rules.apply(self.underlay, rules.underlay(dns, forward_others=forwarded))
         if not forwarded:
             namespaces.sysctl(self.underlay, {"ipv4/ip_forward": 1})
@@ -137,7 +148,3 @@ class PersonalSide:
             if not rules.present(place):
                 return "its packet filter is missing"
         return ""
-
-    def _recall(self) -> _Memory | None:
-        encoded = recall(self._memory)
-        return None if encoded is None else msgspec.json.decode(encoded, type=_Memory)

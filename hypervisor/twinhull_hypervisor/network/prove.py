@@ -48,9 +48,9 @@ def prove(corporate: CorporateSide, personal: PersonalSide) -> Proof:
     """Run every canary that applies; the personal one only while there is a personal side."""
     canaries = [_only_the_tunnel(corporate)]
     plan = corporate.plan()
-    if namespaces.exists(CORPORATE.namespace) and plan is not None:
+    if plan is not None:
         canaries.append(_nothing_leaves(corporate.underlay, plan))
-        if namespaces.exists(PERSONAL.namespace):
+        if personal.built():
             canaries.append(_personal_kept_out(personal.underlay, plan))
     return Proof(passed=all(canary.passed for canary in canaries), canaries=canaries)
 

@@ -41,7 +41,8 @@ class TunnelStatus(Struct, frozen=True):
 class SideStatus(Struct, frozen=True):
     """One namespace as it is now."""
 
-    exists: bool
+    built: bool
+    """False when there is no namespace, or one that `down` emptied."""
     interfaces: list[str] = msgspec.field(default_factory=list)
     routes: list[str] = msgspec.field(default_factory=list)
     """``NETWORK dev INTERFACE``, those of the tap's own subnet left out."""

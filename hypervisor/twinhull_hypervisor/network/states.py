@@ -1,8 +1,10 @@
 """The state of the corporate tunnel, as a table from what is observed to what it is called.
 
-There is no remembered state to go stale: netd looks at the kernel and reads the first row that fits. Fail
-closed means that every row but those that say so keeps the guest's link down, and that no row needs netd to
-be alive: without a tunnel the namespace has no route out, whoever is running.
+netd looks at the kernel each time and reads the first row that fits. One thing is remembered, that the
+network was built, and that counts for the very namespace it was built in (:mod:`.memory`): so a namespace
+which `down` emptied is told from one that lost its contents. Fail closed means that every row but those that
+say so keeps the guest's link down, and that no row needs netd to be alive: without a tunnel the namespace has
+no route out, whoever is running.
 """
 
 from __future__ import annotations
@@ -21,14 +23,14 @@ class Facts:
     """What is seen of the corporate namespace at one moment.
 
     Attributes:
-        namespace: it exists.
+        built: the namespace is there, and it was built or holds anything beside lo.
         confined: it holds nothing but lo, the tap and the tunnel, and every route out is the policy's.
         firewall: its nftables table is in place.
         tunnel: the tunnel interface is in it, up, and has a live WireGuard behind it.
         handshake: the gateway answered within HANDSHAKE_STALE_SECONDS.
     """
 
-    namespace: bool
+    built: bool
     confined: bool
     firewall: bool
     tunnel: bool
@@ -39,7 +41,7 @@ class Facts:
 class Row:
     """One line of the table; None matches either way."""
 
-    namespace: bool | None
+    built: bool | None
     confined: bool | None
     firewall: bool | None
     tunnel: bool | None

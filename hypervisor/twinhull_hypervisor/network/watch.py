@@ -54,7 +54,7 @@ class DriftWatch:
         return self._thread.is_alive()
 
     def stop(self) -> None:
-        """End it and wait; a namespace cannot go while a thread is in it."""
+        """End it and wait: no thread of ours stays in a namespace that is being emptied."""
         os.close(self._wake_write)
         self._thread.join()
         os.close(self._wake_read)
