@@ -19,7 +19,7 @@ from twinhull_images.tree import account_lines
 
 RECIPE = RECIPES[Kind.SMALL]
 CODE = [("a.py", 0o100644, b"one"), ("b.py", 0o100644, b"two")]
-SOURCES = [(Source("http://deb.debian.org/debian", "bookworm", ("main",)), "11")]
+SOURCES = [(Source("http://archive.example/debian", "bookworm", ("main",)), "11")]
 
 
 def test_key_does_not_depend_on_order() -> None:

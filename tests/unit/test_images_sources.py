@@ -15,7 +15,7 @@ from twinhull_images.sources import (
     select,
 )
 
-DEBIAN = "http://deb.debian.org/debian"
+DEBIAN = "http://archive.example/debian"
 MAIN = Source(DEBIAN, "bookworm", ("main",))
 
 
@@ -114,8 +114,8 @@ def test_reads_both_forms_and_only_files_apt_reads(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("uri", "name"),
     [
-        (DEBIAN, "deb.debian.org_debian_dists_bookworm_InRelease"),
-        (DEBIAN + "/", "deb.debian.org_debian_dists_bookworm_InRelease"),
+        (DEBIAN, "archive.example_debian_dists_bookworm_InRelease"),
+        (DEBIAN + "/", "archive.example_debian_dists_bookworm_InRelease"),
         ("https://mirror.example:8080/a_b", "mirror.example:8080_a%5fb_dists_bookworm_InRelease"),
     ],
 )

@@ -96,9 +96,11 @@ def install(
 
 
 def configure(recipe: Recipe, root: Path) -> None:
-    """Turn a freshly installed tree into what both partitions share."""
+    """Turn a freshly installed tree into what both partitions share.
+
+    The list of package sources it was installed from stays: the guest updates from where the machine does.
+    """
     for left_over in (
-        "etc/apt/sources.list",
         "etc/apt/apt.conf.d/99mmdebstrap",
         "etc/dpkg/dpkg.cfg.d/99mmdebstrap",
     ):
