@@ -12,17 +12,23 @@ from typing import get_args
 
 import msgspec
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QMessageLogContext, QRect, Qt, QtMsgType
 from PySide6.QtGui import QColor
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QLineEdit
 from pytestqt.qtbot import QtBot
-from twinhull_client.gui.main import main
+from twinhull_client.gui.frame import map_frame
+from twinhull_client.gui.main import OFFSCREEN_REMARK, Screenshot, main, show_qt_message
 from twinhull_client.gui.partition_card import PartitionCard
 from twinhull_client.gui.theme import contrast, style_sheet, tokens
 from twinhull_client.gui.window import VIEWS, MainWindow
-from twinhull_client.gui.words import policy_words, state_words
-from twinhull_policy.api.types import PartitionInfo, PartitionState
+from twinhull_client.gui.words import check_name, image_name, policy_words, state_words
+from twinhull_client.viewer import protocol
+from twinhull_client.viewer.canvas import sealed_memory
+from twinhull_hypervisor.domain.grade import HostFacts
+from twinhull_hypervisor.domain.grade import grade as judge
+from twinhull_hypervisor.domain.probe import ProbeResult
+from twinhull_policy.api.types import Grade, PartitionInfo, PartitionState
 from twinhull_policy.errors import ErrorReport
 from twinhull_policy.example import example_policy
 from twinhull_policy.parse import canonical
@@ -221,3 +227,118 @@ def test_screenshot_command_shows_both(
     target = tmp_path / "both.png"
     assert main(["--screenshot", str(target), "--wait", "60"]) == 0
     assert target.read_bytes().startswith(b"\x89PNG")
+
+
+def judged(works: bool) -> Grade:
+    """The grade of a host on which every check passes, or none."""
+    return judge(
+        HostFacts(
+            kvm=ProbeResult(works=works, reason="A test kernel said so."),
+            mac_driver="apparmor" if works else "",
+            iommu_groups=int(works),
+            interrupt_remapping=works,
+            tpm=works,
+            encryption="luks2-dm-crypt" if works else "",
+            uncovered_swap=() if works else ("/dev/vda2",),
+            lockdown=works,
+            init_on_free=works,
+            core_pattern="|/bin/false" if works else "/var/cores",
+            vulnerable=() if works else ("retbleed",),
+        )
+    )
+
+
+def test_every_check_has_a_name_for_people() -> None:
+    names = [check.name for check in judged(True).checks] + ["hypervisor"]
+    called = [check_name(name) for name in names]
+    assert len(set(called)) == len(names)
+    for name, people in zip(names, called, strict=True):
+        if name not in ("disk-encryption", "core-dumps", "processor-flaws"):  # these read well as they are
+            assert people.casefold() != name.replace("-", " ")
+    assert check_name("brand-new") == "Brand new"
+
+
+@pytest.mark.parametrize(
+    ("name", "people"),
+    [
+        ("images/corporate-desktop-cb013ff71995c091.qcow2", "corporate-desktop"),
+        ("personal-small-9cb35a82819a4b57.qcow2", "personal-small"),
+        ("corporate-desktop", "corporate-desktop"),
+        ("", ""),
+        (".qcow2", ".qcow2"),
+    ],
+)
+def test_images_are_called_what_they_are(name: str, people: str) -> None:
+    assert image_name(name) == people
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_columns_are_balanced_and_cards_as_tall_as_their_content(
+    window: MainWindow, standin: StandInDaemon, qtbot: QtBot, works: bool
+) -> None:
+    standin.status = msgspec.structs.replace(standin.status, grade=judged(works))
+    standin.announce("grade")
+    home = window.home
+    letter = "A" if works else "E"
+    count = f"{11 if works else 0} of 11 checks pass. A is best, E is least."
+    qtbot.waitUntil(lambda: home.grade.sentence.text() == count, timeout=20000)
+    assert home.grade.badge.text() == f"Grade {letter}"
+    assert home.grade.failed.count() == (0 if works else 11)
+    assert ("Security chip (TPM)" in home.grade.passed.text()) == works
+    other = home.grade if works else home.policy
+    qtbot.waitUntil(lambda: home.storage.x() == other.x(), timeout=20000)
+    cards = (home.vpn, home.policy, home.grade, home.storage)
+    qtbot.waitUntil(
+        lambda: all(card.height() <= card.heightForWidth(card.width()) for card in cards), timeout=10000
+    )
+
+
+def test_tab_goes_row_by_row(window: MainWindow) -> None:
+    home = window.home
+    cards = [*home.partitions.values(), home.vpn, home.policy]
+    order: list[int] = []
+    widget = home.nextInFocusChain()
+    while widget is not None and widget is not home:
+        order += [
+            n
+            for n, card in enumerate(cards)
+            if card.isAncestorOf(widget) and isinstance(widget, QAbstractButton)
+        ]
+        widget = widget.nextInFocusChain()
+    assert order == sorted(order)
+    assert set(order) == {0, 1, 2, 3}
+
+
+def test_a_picture_waits_until_the_shown_screens_rest(
+    window: MainWindow, qtbot: QtBot, tmp_path: Path
+) -> None:
+    window.show_view("corporate")
+    picture = Screenshot(window, str(tmp_path / "x.png"), 60, 30)
+    for link in window.links.values():
+        link.stop()
+        link.frame = map_frame(protocol.Frame(4, 4, 16), sealed_memory("frame", 64))
+        link.frame_changed.emit()
+    timer = picture.settling
+    for name, again in (("personal", False), ("corporate", True)):
+        assert timer.isActive()
+        before = timer.timerId()  # a restarted timer gets another
+        window.links[name].damaged.emit(QRect(0, 0, 1, 1))
+        assert (timer.timerId() != before) == again
+    timer.stop()
+    for link in window.links.values():
+        link.frame = None
+
+
+@pytest.mark.parametrize("seconds", ["-1", "61", "nan", "soon"])
+def test_settle_has_bounds(qtbot: QtBot, seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--screenshot", "/nonexistent/x.png", f"--settle={seconds}"]) == 2
+    assert "--settle" in capsys.readouterr().err
+
+
+def test_only_the_remark_of_the_platform_is_dropped(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    context = QMessageLogContext()
+    for said in (OFFSCREEN_REMARK, f"{OFFSCREEN_REMARK}!", "something unexpected"):
+        show_qt_message(QtMsgType.QtWarningMsg, context, said)
+    assert capsys.readouterr().err.splitlines() == [f"{OFFSCREEN_REMARK}!", "something unexpected"]

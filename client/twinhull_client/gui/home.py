@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QPlainTextEdit,
     QProgressBar,
     QScrollArea,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -21,10 +20,23 @@ from twinhull_policy.names import Partition
 from twinhull_policy.parse import parse_policy
 
 from twinhull_client.gui.partition_card import PartitionCard
-from twinhull_client.gui.widgets import Badge, Card, Problem, button, clear, label
-from twinhull_client.gui.words import ago, as_sentence, computer_name, policy_words, size_words, vpn_words
+from twinhull_client.gui.widgets import Badge, Card, Problem, button, clear, label, tip
+from twinhull_client.gui.words import (
+    ago,
+    as_sentence,
+    check_name,
+    computer_name,
+    image_name,
+    policy_words,
+    size_words,
+    vpn_words,
+)
 
 GRADE_TONES = {"A": "good", "B": "good", "C": "warn", "D": "warn", "E": "bad"}
+BADGE_WIDTH = 74
+"""Least width of a badge before a line of text, in logical pixels: that of the longest such word."""
+LONG_LIST = 5
+"""More failed checks than this make the right column the longer one, so the last card goes to the left."""
 
 
 class VpnCard(Card):
@@ -53,7 +65,6 @@ class VpnCard(Card):
         self.body.addWidget(self.facts)
         self.body.addLayout(self.evidence)
         self.body.addWidget(self.problem)
-        self.body.addStretch()
         self.body.addLayout(row)
 
     def show_info(self, vpn: VpnInfo) -> None:
@@ -88,16 +99,11 @@ class VpnCard(Card):
         self.problem.say(error)
         clear(self.evidence)
         for canary in proof.canaries if proof else ():
-            row = QWidget()
-            line = QHBoxLayout(row)
-            line.setContentsMargins(0, 0, 0, 0)
             badge = Badge()
             badge.say(
                 self.tr("Held") if canary.passed else self.tr("FAILED"), "good" if canary.passed else "bad"
             )
-            line.addWidget(badge)
-            line.addWidget(label(f"{canary.name}: {canary.evidence}", "muted"), 1)
-            self.evidence.addWidget(row)
+            self.evidence.addWidget(_badge_row(badge, label(f"{canary.name}: {canary.evidence}", "muted")))
 
 
 class PolicyCard(Card):
@@ -123,7 +129,6 @@ class PolicyCard(Card):
         self.body.addWidget(self.never)
         self.body.addWidget(self.refusal)
         self.body.addWidget(self.exact)
-        self.body.addStretch()
         row = QHBoxLayout()
         row.addWidget(self.button)
         row.addStretch()
@@ -154,7 +159,8 @@ class PolicyCard(Card):
                 widget.deleteLater()
         for row, (subject, sentence) in enumerate(self._lines(policy)):
             name = label(subject, "label", wrap=False)
-            self.grid.addWidget(name, row, 0)
+            name.setContentsMargins(0, 2, 0, 0)  # its smaller letters on the line of the sentence's first
+            self.grid.addWidget(name, row, 0, Qt.AlignmentFlag.AlignTop)
             self.grid.addWidget(label(sentence), row, 1)
         self.exact.setPlainText(_pretty(policy.document))
 
@@ -180,41 +186,60 @@ class GradeCard(Card):
     def __init__(self) -> None:
         super().__init__(self.tr("Protection of this laptop"))
         self.sentence = label()
-        self.checks = QVBoxLayout()
-        self.checks.setSpacing(10)
+        self.failed = QVBoxLayout()
+        self.failed.setSpacing(12)
+        self.passed = label(role="muted")
+        self._good = Badge()
+        self._good.say(self.tr("In place"), "good")
         self.body.addWidget(self.sentence)
-        self.body.addLayout(self.checks)
-        self.body.addStretch()
+        self.body.addLayout(self.failed)
+        self._last = _badge_row(self._good, self.passed)
+        self.body.addWidget(self._last)
         self._shown: Grade | None = None
 
     def show_info(self, grade: Grade) -> None:
-        """Show the grade with a reason and a fix a check."""
+        """Show the grade: what could be better with reason and fix, gravest on top; what is well by name."""
         if grade == self._shown:
             return
         self._shown = grade
         self.badge.say(self.tr("Grade {letter}").format(letter=grade.grade), GRADE_TONES[grade.grade])
         failed = [check for check in grade.checks if not check.passed]
+        passed = [check for check in grade.checks if check.passed]
         self.sentence.setText(
             self.tr("{passed} of {all} checks pass. A is best, E is least.").format(
-                passed=len(grade.checks) - len(failed), all=len(grade.checks)
+                passed=len(passed), all=len(grade.checks)
             )
         )
-        clear(self.checks)
-        for check in sorted(grade.checks, key=lambda check: (check.passed, check.caps_at, check.name)):
-            row = QWidget()
-            line = QHBoxLayout(row)
-            line.setContentsMargins(0, 0, 0, 0)
-            line.setSpacing(12)
+        clear(self.failed)
+        names = {check.name: check_name(check.name) for check in grade.checks}
+        failed.sort(key=lambda check: names[check.name])
+        failed.sort(key=lambda check: check.caps_at, reverse=True)
+        for check in failed:
             badge = Badge()
-            badge.say(
-                self.tr("OK") if check.passed else self.tr("Improve"), "good" if check.passed else "warn"
-            )
-            text = f"{check.name.capitalize()}: {check.reason}"
-            if check.fix and not check.passed:
-                text += f"\n{check.fix}"
-            line.addWidget(badge)
-            line.addWidget(label(text, "muted"), 1)
-            self.checks.addWidget(row)
+            badge.say(self.tr("Improve"), GRADE_TONES[check.caps_at] if check.caps_at > "C" else "warn")
+            text = QWidget()
+            column = QVBoxLayout(text)
+            column.setContentsMargins(0, 0, 0, 0)
+            column.setSpacing(2)
+            column.addWidget(label(names[check.name], "strong"))
+            column.addWidget(label(f"{as_sentence(check.reason)} {check.fix}".strip(), "muted"))
+            self.failed.addWidget(_badge_row(badge, text))
+        self._last.setVisible(bool(passed))
+        self.passed.setText(" · ".join(names[check.name] for check in passed))
+        tip(self.passed, "\n".join(f"{names[check.name]}: {check.reason}" for check in passed))
+
+
+def _badge_row(badge: Badge, text: QWidget) -> QWidget:
+    """A badge and what it is about, its first line level with it; badges of all rows are equally wide."""
+    row = QWidget()
+    line = QHBoxLayout(row)
+    line.setContentsMargins(0, 0, 0, 0)
+    line.setSpacing(14)
+    badge.setAlignment(Qt.AlignmentFlag.AlignCenter)
+    badge.setMinimumWidth(BADGE_WIDTH)
+    line.addWidget(badge, 0, Qt.AlignmentFlag.AlignTop)
+    line.addWidget(text, 1)
+    return row
 
 
 class StorageCard(Card):
@@ -225,7 +250,6 @@ class StorageCard(Card):
         self.rows = QVBoxLayout()
         self.rows.setSpacing(12)
         self.body.addLayout(self.rows)
-        self.body.addStretch()
 
     def show_info(self, status: Status) -> None:
         """Show images with their progress, and how each store is encrypted."""
@@ -263,18 +287,20 @@ class StorageCard(Card):
                 done=size_words(image.received_bytes), all=size_words(image.size_bytes)
             )
         )
-        column.addWidget(label(f"{image.name} · {done}"))
+        name = label(f"{image_name(image.name)} · {done}")
+        tip(name, image.name)
+        column.addWidget(name)
         if not image.ready:
             bar = QProgressBar()
             bar.setTextVisible(False)
-            bar.setAccessibleName(self.tr("Download of {name}").format(name=image.name))
+            bar.setAccessibleName(self.tr("Download of {name}").format(name=image_name(image.name)))
             bar.setValue(round(100 * image.received_bytes / max(image.size_bytes, 1)))
             column.addWidget(bar)
         return row
 
 
 class HomePage(QScrollArea):
-    """All cards, two a row."""
+    """All cards in two columns, each card as tall as what it says; Tab goes through them row by row."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -282,25 +308,29 @@ class HomePage(QScrollArea):
         self.setAccessibleName(self.tr("Home"))
         page = QWidget()
         page.setObjectName("page")
-        grid = QGridLayout(page)
-        grid.setContentsMargins(36, 28, 36, 36)
-        grid.setHorizontalSpacing(20)
-        grid.setVerticalSpacing(20)
-        grid.setColumnStretch(0, 1)
-        grid.setColumnStretch(1, 1)
+        outer = QVBoxLayout(page)
+        outer.setContentsMargins(36, 28, 36, 36)
+        outer.setSpacing(20)
         head = QVBoxLayout()
         head.setSpacing(4)
         head.addWidget(label(self.tr("Your two computers"), "title"))
         self.summary = label(role="subtitle")
         head.addWidget(self.summary)
-        grid.addLayout(head, 0, 0, 1, 2)
+        outer.addLayout(head)
+        columns = QHBoxLayout()
+        columns.setSpacing(20)
+        outer.addLayout(columns, 1)
         self.partitions = {name.value: PartitionCard(name.value) for name in Partition}
         self.vpn, self.policy, self.grade, self.storage = VpnCard(), PolicyCard(), GradeCard(), StorageCard()
+        self._sides = (QVBoxLayout(), QVBoxLayout())
+        for side in self._sides:
+            side.setSpacing(20)
+            columns.addLayout(side, 1)
         cards = (*self.partitions.values(), self.vpn, self.grade, self.policy, self.storage)
-        for place, card in enumerate(cards):
-            card.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
-            grid.addWidget(card, 1 + place // 2, place % 2)
-        grid.setRowStretch(4, 1)
+        for place, card in enumerate(cards):  # Tab follows the order in which they come onto the page
+            self._sides[place % 2].addWidget(card)
+        for side in self._sides:
+            side.addStretch(1)
         self.setWidget(page)
 
     def show_status(self, status: Status) -> None:
@@ -325,3 +355,11 @@ class HomePage(QScrollArea):
         self.policy.show_info(status.policy)
         self.grade.show_info(status.grade)
         self.storage.show_info(status)
+        long_list = sum(not check.passed for check in status.grade.checks) > LONG_LIST
+        self._put_last(self._sides[0 if long_list else 1])
+
+    def _put_last(self, side: QVBoxLayout) -> None:
+        if side.indexOf(self.storage) < 0:
+            for other in self._sides:
+                other.removeWidget(self.storage)
+            side.insertWidget(side.count() - 1, self.storage)  # above the stretch

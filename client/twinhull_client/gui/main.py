@@ -5,7 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 
-from PySide6.QtCore import QObject, QSettings, Qt, QTimer
+from PySide6.QtCore import (
+    QMessageLogContext,
+    QObject,
+    QSettings,
+    Qt,
+    QTimer,
+    QtMsgType,
+    qFormatLogMessage,
+    qInstallMessageHandler,
+)
 from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QApplication
 from twinhull_policy.api.types import Status
@@ -17,30 +26,36 @@ from twinhull_client.gui.resources import asset
 from twinhull_client.gui.window import SHOWN_STATES, VIEWS, MainWindow
 
 SETTLE_MS = 400
-"""How long the picture waits after the last condition held, so that everything shown is painted."""
+"""How long the picture waits at least once all frames are there, so that everything shown is painted."""
+MAX_SETTLE = 60.0
+OFFSCREEN_REMARK = "This plugin does not support propagateSizeHints()"
+"""What Qt's off-screen platform says of every window; there is nothing a person could do about it."""
 
 
 class Screenshot(QObject):
-    """Takes one picture of the window once every running partition has delivered a frame.
+    """Takes one picture of the window once every running partition has delivered a frame and rests.
 
     Args:
         window: shown already.
         path: PNG file to write.
-        wait: most seconds to wait for frames.
+        wait: most seconds to wait for frames and for rest.
+        settle: seconds no shown screen may have changed, 0 to MAX_SETTLE; 0 waits for no rest.
     """
 
-    def __init__(self, window: MainWindow, path: str, wait: float) -> None:
+    def __init__(self, window: MainWindow, path: str, wait: float, settle: float = 0.0) -> None:
         super().__init__(window)
         self.window, self.path, self.wait = window, path, wait
         self.error: TwinhullError | None = None
-        self._settle = QTimer(self, singleShot=True, interval=SETTLE_MS)
-        self._settle.timeout.connect(self._take)
+        self.settling = QTimer(self, singleShot=True, interval=max(SETTLE_MS, int(settle * 1000)))
+        self.settling.timeout.connect(self._take)
         self._deadline = QTimer(self, singleShot=True, interval=int(wait * 1000))
         self._deadline.timeout.connect(self._take)
         window.client.unreachable.connect(self._give_up)
         window.client.status.connect(self._check)
-        for link in window.links.values():
-            link.frame_changed.connect(self._check)
+        for name, link in window.links.items():
+            link.frame_changed.connect(lambda name=name: self._changed(name))
+            if settle:
+                link.damaged.connect(lambda _rect, name=name: self._changed(name))
         self._deadline.start()
 
     def _missing(self) -> list[str]:
@@ -55,9 +70,14 @@ class Screenshot(QObject):
 
     def _check(self) -> None:
         if self._missing():
-            self._settle.stop()
-        else:
-            self._settle.start()
+            self.settling.stop()
+        elif not self.settling.isActive():
+            self.settling.start()
+
+    def _changed(self, name: str) -> None:
+        if self.window.screens[name].isVisible():
+            self.settling.stop()  # counts anew
+        self._check()
 
     def _give_up(self, error: TwinhullError) -> None:
         self.error = error
@@ -72,12 +92,26 @@ class Screenshot(QObject):
         QApplication.exit(0)
 
 
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds <= MAX_SETTLE:
+        raise argparse.ArgumentTypeError(f"give 0 to {MAX_SETTLE:g} seconds")
+    return seconds
+
+
 def _arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="twinhull gui", description="Show the two computers.")
     parser.add_argument("--view", choices=VIEWS, help="the page to begin with")
     parser.add_argument("--theme", choices=("system", "light", "dark"), default="system")
     parser.add_argument("--screenshot", metavar="FILE.png", help="write a picture of the window and end")
     parser.add_argument("--wait", type=float, default=60.0, metavar="SECONDS", help="most to wait for it")
+    parser.add_argument(
+        "--settle",
+        type=_seconds,
+        default=0.0,
+        metavar="SECONDS",
+        help="before the picture, let the screens rest this long",
+    )
     return parser.parse_args(argv)
 
 
@@ -93,11 +127,20 @@ def main(argv: list[str]) -> int:
         app = QApplication(["twinhull"])
     app.setApplicationName("Twinhull")
     app.setDesktopFileName("org.twinhull.Twinhull")
+    before = qInstallMessageHandler(show_qt_message)
     try:
         app.setWindowIcon(QIcon(str(asset("icons/org.twinhull.Twinhull.svg"))))
         return _run(app, arguments)
     except TwinhullError as error:
         return _report(error)
+    finally:
+        qInstallMessageHandler(before)
+
+
+def show_qt_message(kind: QtMsgType, context: QMessageLogContext, message: str) -> None:
+    """Show what Qt says on standard error as it would itself, all but OFFSCREEN_REMARK."""
+    if message != OFFSCREEN_REMARK:
+        sys.stderr.write(qFormatLogMessage(kind, context, message) + "\n")
 
 
 def _run(app: QApplication, arguments: argparse.Namespace) -> int:
@@ -111,7 +154,7 @@ def _run(app: QApplication, arguments: argparse.Namespace) -> int:
     picture = None
     if arguments.screenshot:
         window.resize(1440, 900)
-        picture = Screenshot(window, arguments.screenshot, arguments.wait)
+        picture = Screenshot(window, arguments.screenshot, arguments.wait, arguments.settle)
     window.show()
     QTimer.singleShot(0, window.client.start)  # the first window is there before the first word on the bus
     status = app.exec()

@@ -70,7 +70,9 @@ class LogPage(QWidget):
         self.table.setShowGrid(False)
         self.table.verticalHeader().hide()
         self.table.verticalHeader().setDefaultSectionSize(38)
-        self.table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft)
+        self.table.horizontalHeader().setDefaultAlignment(
+            Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+        )
         self.table.horizontalHeader().setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
         self.table.setColumnWidth(0, 190)
         self.table.setColumnWidth(1, 150)
@@ -81,10 +83,13 @@ class LogPage(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(36, 28, 36, 36)
         column.setSpacing(14)
-        column.addWidget(label(self.tr("Log"), "title"))
-        column.addWidget(
+        head = QVBoxLayout()
+        head.setSpacing(4)
+        head.addWidget(label(self.tr("Log"), "title"))
+        head.addWidget(
             label(self.tr("Choose a line to read exactly what was received or reported."), "subtitle")
         )
+        column.addLayout(head)
         column.addWidget(self.problem)
         column.addWidget(self.table, 3)
         column.addWidget(self.body, 2)
@@ -134,6 +139,7 @@ class UnreachablePage(QWidget):
         column.setContentsMargins(40, 36, 40, 36)
         column.setSpacing(14)
         self.picture = label(wrap=False)
+        self.picture.setFixedSize(48, 48)
         self.heading = label(self.tr("Waiting for Twinhull"), "title")
         self.sentence = label(self.tr("Looking for the service that runs your two computers."))
         self.next_step = label(role="muted")
@@ -158,4 +164,4 @@ class UnreachablePage(QWidget):
         report = error.report()
         self.heading.setText(self.tr("Twinhull does not answer"))
         self.sentence.setText(report.message)
-        self.next_step.setText(f"{report.next_step}  ({report.code})")
+        self.next_step.setText(f"{report.next_step}\n{report.code}")

@@ -9,8 +9,16 @@ from twinhull_policy.api.types import ImageInfo, PartitionInfo
 from twinhull_policy.errors import TwinhullError
 
 from twinhull_client.gui.theme import icon_pixmap, tokens
-from twinhull_client.gui.widgets import Card, Problem, button, label
-from twinhull_client.gui.words import ago, as_sentence, computer_name, memory_words, size_words, state_words
+from twinhull_client.gui.widgets import Card, Problem, button, label, tip
+from twinhull_client.gui.words import (
+    ago,
+    as_sentence,
+    computer_name,
+    image_name,
+    memory_words,
+    size_words,
+    state_words,
+)
 
 
 class PartitionCard(Card):
@@ -58,7 +66,6 @@ class PartitionCard(Card):
         row.addStretch()
         for part in (self.sentence, self.facts, self.progress, self.passphrase, self.again, self.problem):
             self.body.addWidget(part)
-        self.body.addStretch()
         self.body.addLayout(row)
 
     def _secret_field(self, name: str) -> QLineEdit:
@@ -88,7 +95,7 @@ class PartitionCard(Card):
         )
         facts = []
         if info.state not in ("absent",):
-            facts.append(info.image)
+            facts.append(image_name(info.image))
             facts.append(
                 self.tr("{memory} memory · {cpus} processors · {disk} GB disk").format(
                     memory=memory_words(info.memory_mib), cpus=info.vcpus, disk=info.disk_gib
@@ -98,6 +105,7 @@ class PartitionCard(Card):
             facts.append(self.tr("started {ago}").format(ago=ago(info.started_at)))
         self.facts.setText(" · ".join(fact for fact in facts if fact))
         self.facts.setVisible(bool(facts))
+        tip(self.facts, info.image)
         self.progress.setVisible(waiting and image is not None)
         if image is not None and image.size_bytes:
             self.progress.setValue(round(100 * image.received_bytes / image.size_bytes))

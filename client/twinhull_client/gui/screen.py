@@ -7,6 +7,7 @@ from PySide6.QtGui import (
     QColor,
     QCursor,
     QFocusEvent,
+    QFont,
     QImage,
     QKeyEvent,
     QMouseEvent,
@@ -42,10 +43,10 @@ class GuestScreen(QWidget):
     def __init__(self, link: ViewerLink, name: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.link = link
-        self.message = ""
+        self.heading, self.message = "", ""
         self._down: set[int] = set()
         self.setObjectName(f"screen-{link.partition}")
-        self.setAccessibleName(self.tr("Screen of the {name} computer").format(name=name))
+        self.setAccessibleName(self.tr("Screen: {name}").format(name=name))
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setAttribute(Qt.WidgetAttribute.WA_InputMethodEnabled, False)
@@ -55,9 +56,9 @@ class GuestScreen(QWidget):
         link.damaged.connect(self._on_damage)
         link.cursor_changed.connect(self._on_cursor)
 
-    def set_message(self, message: str) -> None:
+    def set_message(self, heading: str, message: str) -> None:
         """What to show while there is no frame; the host's own words."""
-        self.message = message
+        self.heading, self.message = heading, message
         self.update()
 
     def target(self) -> QRectF:
@@ -79,14 +80,28 @@ class GuestScreen(QWidget):
         painter.fillRect(event.rect(), QColor("#0b0f14"))
         frame = self.link.frame
         if frame is None:
-            painter.setPen(QColor("#cbd5e1"))
-            painter.drawText(
-                self.rect(), Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, self.message
-            )
+            self._paint_message(painter)
         else:
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
             painter.drawImage(self.target(), frame.image, QRectF(frame.rect))
         painter.end()
+
+    def _paint_message(self, painter: QPainter) -> None:
+        middle = self.rect().adjusted(24, 0, -24, 0)
+        centre, wrap = Qt.AlignmentFlag.AlignHCenter, Qt.TextFlag.TextWordWrap
+        font = QFont(self.font())
+        font.setPixelSize(22)
+        font.setWeight(QFont.Weight.DemiBold)
+        painter.setFont(font)
+        painter.setPen(QColor("#f1f5f9"))
+        upper = middle.adjusted(0, 0, 0, -middle.height() // 2 - 8)
+        painter.drawText(upper, centre | Qt.AlignmentFlag.AlignBottom | wrap, self.heading)
+        font.setPixelSize(15)
+        font.setWeight(QFont.Weight.Normal)
+        painter.setFont(font)
+        painter.setPen(QColor("#cbd5e1"))
+        lower = middle.adjusted(0, middle.height() // 2 + 8, 0, 0)
+        painter.drawText(lower, centre | Qt.AlignmentFlag.AlignTop | wrap, self.message)
 
     def _on_damage(self, rect: QRect) -> None:
         frame = self.link.frame

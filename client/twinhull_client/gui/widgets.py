@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt
@@ -17,6 +18,11 @@ def label(text: str = "", role: str = "", *, wrap: bool = True) -> QLabel:
     if role:
         made.setProperty("role", role)
     return made
+
+
+def tip(widget: QWidget, text: str) -> None:
+    """Give a widget a tool tip that shows ``text`` as it is; Qt would take some texts for markup."""
+    widget.setToolTip(f"<span>{html.escape(text)}</span>".replace("\n", "<br>") if text else "")
 
 
 def button(text: str, slot: Callable[[], None], *, primary: bool = False) -> QPushButton:
@@ -81,13 +87,12 @@ class Card(QFrame):
         self.setObjectName("card")
         self.setAccessibleName(title)
         self.badge = Badge()
-        self.heading = label(title, "heading", wrap=False)
+        self.heading = label(title, "heading")
         self.body = QVBoxLayout(self)
         self.body.setContentsMargins(24, 20, 24, 22)
         self.body.setSpacing(10)
         self.top = QHBoxLayout()
-        self.top.addWidget(self.heading)
-        self.top.addStretch()
+        self.top.addWidget(self.heading, 1)
         self.top.addWidget(self.badge)
         self.body.addLayout(self.top)
 

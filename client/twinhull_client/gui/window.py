@@ -40,6 +40,8 @@ CHORDS = {
 LOG_ENTRIES = 200
 SHOWN_STATES = ("running", "paused", "stopping")
 """States in which a partition has a screen."""
+ASKING_STATES = ("absent", "locked", "stopped", "failed")
+"""States in which it is the person's turn, on the home page."""
 
 
 class MainWindow(QMainWindow):
@@ -211,10 +213,11 @@ class MainWindow(QMainWindow):
             link, screen = self.links[info.name], self.screens[info.name]
             if info.state in SHOWN_STATES:
                 link.start()
-                screen.set_message(self.tr("Its screen appears in a moment."))
+                screen.set_message(badge, self.tr("Its screen appears in a moment."))
             else:
                 link.stop()
-                screen.set_message(f"{badge}\n\n{sentence}")
+                where = self.tr("You do that on the Home page: Ctrl+Alt+H.")
+                screen.set_message(badge, f"{sentence}\n{where}" if info.state in ASKING_STATES else sentence)
         if first:
             self.show_view(self.view)
         self._update_strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Literal
 
@@ -32,7 +33,7 @@ def state_words(info: PartitionInfo) -> tuple[str, str, Tone]:
             tr("Choose a passphrase and this computer is made ready for you."),
             "idle",
         ),
-        "locked": (tr("Locked"), tr("Locked: type your passphrase to open and start it."), "warn"),
+        "locked": (tr("Locked"), tr("Type your passphrase to open and start it."), "warn"),
         "stopped": (tr("Off"), tr("It is off. Start it whenever you need it."), "idle"),
         "starting": (tr("Starting"), tr("It is starting. This can take a minute."), "warn"),
         "running": (tr("Running"), tr("It is running. Open its screen to use it."), "good"),
@@ -98,6 +99,30 @@ def memory_words(mebibytes: int) -> str:
     return f"{mebibytes / 1024:.3g} GB"
 
 
+def image_name(name: str) -> str:
+    """What people call an image: its file's name without folder, digest and suffix."""
+    return re.sub(r"(-[0-9a-f]{16,64})?(\.qcow2)?$", "", name.rpartition("/")[2]) or name
+
+
+def check_name(name: str) -> str:
+    """What a check of the isolation grade is called; an unknown one by its own name, spelled out."""
+    known = {
+        "accelerator": tr("Separation by the processor"),
+        "mandatory-access-control": tr("Confinement of each computer"),
+        "memory-encryption-at-rest": tr("Memory that reaches the disk"),
+        "disk-encryption": tr("Disk encryption"),
+        "iommu": tr("Memory access of devices"),
+        "interrupt-remapping": tr("Interrupts of devices"),
+        "core-dumps": tr("Crash dumps"),
+        "processor-flaws": tr("Processor flaws"),
+        "tpm": tr("Security chip (TPM)"),
+        "kernel-lockdown": tr("Locked system kernel"),
+        "wipe-on-free": tr("Wiping of freed memory"),
+        "hypervisor": tr("Service that runs both computers"),
+    }
+    return known.get(name) or name.replace("-", " ").strip().capitalize()
+
+
 def policy_words(policy: Policy) -> list[tuple[str, str]]:
     """What a policy means for the person: pairs of subject and sentence."""
     share = policy.partition
@@ -116,9 +141,11 @@ def policy_words(policy: Policy) -> list[tuple[str, str]]:
             tr("Network"),
             tr("All of the corporate computer's traffic goes through the company.")
             if everything
-            else tr("The corporate computer reaches {n} company networks and nothing else.").format(
-                n=len(policy.vpn.routes)
-            ),
+            else (
+                tr("The corporate computer reaches one company network and nothing else.")
+                if len(policy.vpn.routes) == 1
+                else tr("The corporate computer reaches {n} company networks and nothing else.")
+            ).format(n=len(policy.vpn.routes)),
         ),
         (
             tr("Devices"),
