@@ -24,6 +24,10 @@ IMAGE_SECONDS = 600
 GUEST_SECONDS = 600
 """Longest boot of a guest under emulation on a loaded machine."""
 PUSH_SECONDS = 60
+PICTURE_SECONDS = {"small": 60, "desktop": 240}
+"""Longest the picture waits for frames and for the screens to rest, by the images' size."""
+SETTLE_SECONDS = {"small": 2, "desktop": 10}
+"""How long the screens must not have changed before the picture, by the images' size."""
 
 
 def twinhull(context: Context, *arguments: str | Path, stdin: str = "", secret: bool = False) -> str:
@@ -155,11 +159,33 @@ def states(context: Context) -> dict[str, str]:
     return {} if now is None else {part["name"]: part["state"] for part in now["partitions"]}
 
 
+def ask_agent(context: Context, partition: str, request: str, **arguments: object) -> object:
+    """Ask a guest's agent; returns its answer (QEMU Guest Agent Protocol), None while it gives none."""
+    asked = json.dumps({"execute": request, **({"arguments": arguments} if arguments else {})})
+    command = ["virsh", "-c", "qemu:///system", "qemu-agent-command", f"twinhull-{partition}", asked]
+    said = context.runner.run([*command, "--timeout", "5"], check=False, secret=True)
+    return json.loads(said.output)["return"] if said.status == 0 else None
+
+
 def guest_answers(context: Context, partition: str) -> bool:
     """Whether a guest has booted as far as its agent."""
-    ping = '{"execute": "guest-ping"}'
-    command = ["virsh", "-c", "qemu:///system", "qemu-agent-command", f"twinhull-{partition}", ping]
-    return context.runner.run([*command, "--timeout", "5"], check=False, secret=True).status == 0
+    return ask_agent(context, partition, "guest-ping") is not None
+
+
+def browser_runs(context: Context, partition: str) -> bool:
+    """Whether a guest's desktop is up as far as its browser; only desktop images have one."""
+    pgrep = {"path": "/usr/bin/pgrep", "arg": ["-f", "netsurf"]}
+    begun = ask_agent(context, partition, "guest-exec", **pgrep)
+    if not isinstance(begun, dict):
+        return False
+    ended: Record = {}
+
+    def over() -> bool:
+        answer = ask_agent(context, partition, "guest-exec-status", pid=begun["pid"])
+        ended.update(answer if isinstance(answer, dict) else {})
+        return bool(ended.get("exited"))
+
+    return wait_until(over, 30, pause=0.5) and ended.get("exitcode") == 0
 
 
 def partitions_run(context: Context) -> bool:
@@ -225,15 +251,25 @@ def picture_done(context: Context) -> bool:
 
 def take_picture(context: Context, progress: Progress) -> None:
     """Let the desktop app write a picture of itself with both live screens, off screen, as the owner."""
+    size = context.size
+    if size == "desktop":
+        progress.detail("waiting for the desktops")
+        up = wait_until(
+            lambda: all(browser_runs(context, name) for name in PARTITIONS), GUEST_SECONDS, pause=2.0
+        )
+        if not up:
+            raise WaitedTooLong(seconds=GUEST_SECONDS, what="the desktops", detail="", log=paths.LOG)
     progress.detail("both live screens")
     directory = Path("/run/twinhull-quickstart/picture")
     context.journal.directory(directory.parent)
     directory.mkdir(exist_ok=True)
     os.chown(directory, *_ids(context.owner))
     taken = directory / "twinhull.png"
+    wait = PICTURE_SECONDS[size]
     command: list[str | Path] = [context.program("twinhull"), "gui", "--screenshot", taken]
+    command += ["--wait", str(wait), "--settle", str(SETTLE_SECONDS[size])]
     variables = {"QT_QPA_PLATFORM": "offscreen", "XDG_RUNTIME_DIR": str(directory), "HOME": str(directory)}
-    context.runner.run(command, timeout=180, user=context.owner, environment=variables)
+    context.runner.run(command, timeout=wait + 60, user=context.owner, environment=variables)
     screenshot_path(context).write_bytes(taken.read_bytes())
     screenshot_path(context).chmod(0o644)
     progress.result(str(screenshot_path(context)))
