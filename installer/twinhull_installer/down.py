@@ -79,7 +79,11 @@ def delete_namespaces(runner: Runner) -> None:
 
 def remove_all(context: Context, progress: Progress) -> None:
     """Remove everything in the journal, then the journal."""
-    entries = sorted(context.journal.entries(), key=lambda made: ORDER.index(made.kind))
+    # The daemons' own pid files stay until the daemons are stopped.
+    entries = sorted(
+        context.journal.entries(),
+        key=lambda made: (made.name == str(paths.DAEMON_RUN), ORDER.index(made.kind)),
+    )
     if context.options.all and paths.CACHE.exists():
         shutil.rmtree(paths.CACHE)
     for made in entries:

@@ -163,9 +163,9 @@ def policy_words(policy: Policy) -> list[tuple[str, str]]:
         (
             tr("Without contact"),
             (
-                tr("After {hours} hours offline the corporate computer is locked and may be erased.")
+                tr("After {hours} hours offline it is to be locked and erased. Not enforced yet.")
                 if policy.lease.action == "wipe"
-                else tr("After {hours} hours offline the corporate computer locks.")
+                else tr("After {hours} hours offline it is to be locked. Not enforced yet.")
             ).format(hours=policy.lease.offline_hours),
         ),
         (
