@@ -26,8 +26,8 @@ GUEST_SECONDS = 600
 PUSH_SECONDS = 60
 PICTURE_SECONDS = {"small": 60, "desktop": 240}
 """Longest the picture waits for frames and for the screens to rest, by the images' size."""
-SETTLE_SECONDS = {"small": 2, "desktop": 10}
-"""How long the screens must not have changed before the picture, by the images' size."""
+SETTLE_SECONDS = {"small": 0, "desktop": 10}
+"""How long the screens must not have changed before the picture; a console's cursor never rests."""
 
 
 def twinhull(context: Context, *arguments: str | Path, stdin: str = "", secret: bool = False) -> str:
