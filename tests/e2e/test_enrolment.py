@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import subprocess
 import time
@@ -100,3 +101,22 @@ def test_the_command_line_says_it_in_one_sentence(laptop: Laptop) -> None:
     assert elsewhere.returncode == 1
     assert "TH-ENR-201" in elsewhere.stderr
     assert "Traceback" not in elsewhere.stderr
+
+
+def test_an_answer_file_asked_again_changes_nothing(both_running: Laptop, scratch: Path) -> None:
+    answers = scratch / "answers.json"
+    answers.write_text(
+        json.dumps({"url": URL, "token": mint(both_running), "passphrase_personal": "not the one it has"})
+    )
+    shutil.chown(answers, both_running.owner)
+    answers.chmod(0o644)
+    readable = both_running.twinhull("enroll", "--answers", answers)
+    assert readable.returncode == 2, readable.stderr
+    answers.chmod(0o600)
+    before = both_running.status()
+    both_running.must("enroll", "--answers", answers)
+    after = both_running.status()
+    assert after.enrolment.device_id == before.enrolment.device_id
+    assert [(p.name, p.state, p.started_at) for p in after.partitions] == [
+        (p.name, p.state, p.started_at) for p in before.partitions
+    ]

@@ -89,9 +89,13 @@ class Laptop:
         subprocess.run(["/opt/twinhull/services", *arguments], check=True, timeout=120, capture_output=True)
 
     def restart_libvirtd(self) -> None:
-        """Bring libvirtd back the way this machine starts it: systemd, or the quickstart's own step."""
+        """Have libvirtd back after it was killed: by systemd, by the quickstart's supervisor, or by hand."""
         if Path("/run/systemd/system").is_dir():
             subprocess.run(["systemctl", "start", "libvirtd"], check=True, timeout=60)
+            return
+        supervised = Path("/run/twinhull-quickstart/libvirtd.pid").exists()
+        if supervised:
+            wait_for(lambda: pids_of("libvirtd"), "libvirtd to be back")
         else:
             subprocess.run(["libvirtd", "-d"], check=True, timeout=60)
 
