@@ -102,3 +102,21 @@ def test_a_guest_that_shuts_itself_down_is_shown_as_off(both_running: Laptop) ->
     wait_for(lambda: both_running.state("personal") in ("stopped", "locked"), "the partition to be off", 120)
     wait_for(lambda: links_in("th-personal") <= {"lo"}, "the personal network to be empty")
     both_running.ensure_running("personal")
+
+
+def test_a_guest_paused_by_libvirt_survives_a_restart_of_the_core_and_goes_on(both_running: Laptop) -> None:
+    """libvirt pauses a guest whose disk is full. That is no half-started machine and must never be ended."""
+    pid = both_running.guest("personal").pid()
+    virsh = ["virsh", "-c", "qemu:///system"]
+    subprocess.run([*virsh, "suspend", "twinhull-personal"], check=True, capture_output=True, timeout=60)
+    wait_for(lambda: both_running.state("personal") == "paused", "the pause to be seen")
+    both_running.services("restart", "twinhulld")
+    wait_for(lambda: both_running.state("personal") == "paused", "the pause to be seen again")
+    assert both_running.guest("personal").pid() == pid
+    both_running.start("personal")
+    assert both_running.state("personal") == "running"
+    assert both_running.guest("personal").pid() == pid
+    subprocess.run([*virsh, "suspend", "twinhull-personal"], check=True, capture_output=True, timeout=60)
+    both_running.start("personal")
+    assert both_running.guest("personal").pid() == pid
+    both_running.guest("personal").wait_until_up()

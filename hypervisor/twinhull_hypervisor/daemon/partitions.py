@@ -212,7 +212,7 @@ class Partitions:
             machine = await self._machine_state(name)
             if machine is MachineState.RUNNING:
                 return
-            if machine is MachineState.PAUSED and record.wanted == "paused":
+            if machine is MachineState.PAUSED and record.wanted != "stopped":
                 await self._resume(name, record)
                 return
             slot.doing = "starting"
@@ -290,7 +290,6 @@ class Partitions:
             slot.doing = "stopping"
             self._on_change("partitions")
             try:
-                self._keep(name, msgspec.structs.replace(record, wanted="stopped"))
                 if force:
                     await asyncio.to_thread(self._machines[name].destroy)
                 else:
@@ -298,10 +297,9 @@ class Partitions:
                         await self._networks.adopt(name)
                         await asyncio.to_thread(self._machines[name].resume)
                     await self._shut_down(name)
+                # Only now: a guest still there with "stopped" on record counts as never having run.
+                self._keep(name, msgspec.structs.replace(record, wanted="stopped"))
                 await self._has_stopped(name)
-            except StillRunning:
-                self._keep(name, msgspec.structs.replace(record, wanted="running"))
-                raise
             finally:
                 slot.doing = None
                 self._on_change("partitions")
@@ -382,8 +380,9 @@ class Partitions:
     async def reconcile(self) -> None:
         """Bring records and reality together after a start of this process or of libvirtd.
 
-        Guests that run go on. A machine found with its processors stopped that was meant to run died
-        between start and resume of this process: it never passed the namespace check, so it is ended.
+        Guests that run go on, and paused ones stay paused, whoever paused them: libvirt does so when the
+        disk is full. Only a machine that is paused while the record says "stopped" is ended: this process
+        died while starting it, so it has not run an instruction.
         """
         for name in Partition:
             record = self._record(name)
@@ -401,10 +400,12 @@ class Partitions:
         await asyncio.to_thread(forget_secret, self._hypervisor, self._volumes[name].secret_uuid)
         if machine is MachineState.ABSENT:
             await self._has_stopped(name)
-        elif machine is MachineState.PAUSED and record.wanted != "paused":
+        elif machine is MachineState.PAUSED and record.wanted == "stopped":
             logger.warning("%s was half started; ending it", name)
             await asyncio.to_thread(self._machines[name].destroy)
             await self._has_stopped(name)
+        elif machine is MachineState.PAUSED:
+            self._keep(name, msgspec.structs.replace(record, wanted="paused"))
         elif machine is MachineState.RUNNING:
             await self._networks.bring_up(name, self._fleet.inbox.in_force)
             self._keep(name, msgspec.structs.replace(record, wanted="running"))
