@@ -35,9 +35,11 @@ from twinhull_policy.api.interface import (
     DaemonInterface,
 )
 from twinhull_policy.api.types import (
+    DeviceAnswer,
     DeviceInfo,
     EnrolmentInfo,
     Grade,
+    KillSwitch,
     Log,
     Status,
     VpnProof,
@@ -118,6 +120,34 @@ class Daemon:
     async def prove_vpn(self) -> VpnProof:
         """Run the leak canaries now."""
         return _decode(await _answer(self.proxy.prove_vpn), VpnProof)
+
+    async def attach_device(self, port: str, partition: str, *, read_only: bool = False) -> None:
+        """Send a device to a partition it may go to; returns once it is there."""
+        await _answer(lambda: self.proxy.attach_device(port, partition, read_only))
+
+    async def detach_device(self, port: str) -> None:
+        """Take a device back."""
+        await _answer(lambda: self.proxy.detach_device(port))
+
+    async def answer_device(self, port: str, answer: DeviceAnswer, *, remember: bool = False) -> None:
+        """Say where a device goes that is asked about."""
+        await _answer(lambda: self.proxy.answer_device(port, answer, remember))
+
+    async def forget_device(self, port: str) -> None:
+        """Forget what was seen in a port and answered for its device."""
+        await _answer(lambda: self.proxy.forget_device(port))
+
+    async def set_kill_switch(self, kind: KillSwitch, *, off: bool) -> None:
+        """Switch camera or microphone off everywhere, or on again."""
+        await _answer(lambda: self.proxy.set_kill_switch(kind, off))
+
+    async def owner_rules(self) -> str:
+        """The owner's document, JSON."""
+        return await _answer(self.proxy.get_owner_rules)
+
+    async def set_owner_rules(self, document: str) -> None:
+        """Replace the owner's document; empty for the defaults."""
+        await _answer(lambda: self.proxy.set_owner_rules(document))
 
     async def changes(self) -> AsyncIterator[str]:
         """The names of what changed, as the daemon says so; ends only with the caller."""

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from sdbus import DbusAccessDeniedError, DbusFailedError, dbus_method_async_override, sd_bus_open_system
@@ -47,6 +48,7 @@ from twinhull_policy.api.types import (
     VpnProof,
 )
 from twinhull_policy.errors import ErrorReport
+from twinhull_policy.kinds import Kind
 
 from tests.support.private_bus import private_bus
 
@@ -155,23 +157,98 @@ def demonstration_status(
     )
 
 
+def demonstration_devices() -> list[DeviceInfo]:
+    """One device in each state."""
+
+    def usb(port: str, name: str, kind: Kind, **fields: Any) -> DeviceInfo:
+        return DeviceInfo(id=f"usb-{port}", bus="usb", name=name, port=port, kind=kind, **fields)
+
+    return [
+        usb(
+            "1-1",
+            "Example Keyboard (keyboard), port 1-1",
+            Kind.KEYBOARD,
+            verdict="host",
+            rule="host:boot-input",
+            reason="Keyboards and pointers stay with the host.",
+            state="host",
+        ),
+        usb(
+            "1-2",
+            "Example Flash Drive (storage), left port",
+            Kind.STORAGE,
+            verdict="ask",
+            rule="corporate:company-sticks owner:storage",
+            reason="The person at the laptop decides.",
+            state="asking",
+            targets=["corporate", "personal"],
+            remember=True,
+            model="0951:1666",
+            interfaces=["08:06:50"],
+        ),
+        usb(
+            "1-3",
+            "Logitech C920 (camera), right port",
+            Kind.CAMERA,
+            verdict="personal",
+            rule="answer",
+            reason="The owner chose the personal partition before.",
+            state="attached",
+            attached_to="personal",
+            targets=["personal"],
+            model="046d:082d",
+            interfaces=["0e:01:00", "0e:02:00", "01:01:00", "01:02:00"],
+        ),
+        usb(
+            "2-1",
+            "Unknown Keyboard (keyboard), port 2-1",
+            Kind.KEYBOARD,
+            verdict="host",
+            rule="host:boot-input",
+            reason="A new keyboard is let in once its code was typed on it.",
+            state="admission",
+            code="482913",
+            typed=2,
+        ),
+        usb(
+            "2-2",
+            "YubiKey 5 (security-key), port 2-2",
+            Kind.SECURITY_KEY,
+            verdict="corporate",
+            rule="corporate:company-keys",
+            reason="It goes there once the corporate partition runs.",
+            state="waiting",
+            targets=["corporate"],
+            model="1050:0407",
+        ),
+        usb(
+            "2-3",
+            "Gadget (composite), port 2-3",
+            Kind.COMPOSITE,
+            verdict="deny",
+            rule="host:input-and-more",
+            reason="It is a keyboard, pointer or hub and more.",
+        ),
+        usb(
+            "2-4",
+            "Typing Stick (keyboard), port 2-4",
+            Kind.KEYBOARD,
+            verdict="host",
+            rule="host:boot-input",
+            reason="It typed faster than a person can.",
+            state="suspended",
+        ),
+    ]
+
+
 class StandInDaemon(DaemonInterface):
     """Answers every method from its public attributes, which a test sets before or during the run."""
 
     def __init__(self) -> None:
         super().__init__()
         self.status = demonstration_status()
-        self.devices = [
-            DeviceInfo(
-                id="usb-1-2",
-                bus="usb",
-                name="Example Flash Drive",
-                port="1-2",
-                verdict="deny",
-                rule="default",
-                reason="no rule grants it",
-            )
-        ]
+        self.devices = demonstration_devices()
+        self.owner_rules = '{"schema":"twinhull.owner/1","devices":[]}'
         self.log = Log(
             entries=[
                 LogEntry(at=1_790_000_050.0, kind="received", text="statement 3", body='{"sequence":3}'),
@@ -309,6 +386,54 @@ class StandInDaemon(DaemonInterface):
     async def prove_vpn(self) -> str:
         self._record("prove_vpn")
         return msgspec.json.encode(self.proof).decode()
+
+    @dbus_method_async_override()
+    async def attach_device(self, port: str, partition: str, read_only: bool) -> None:
+        self._record("attach_device", port, partition, read_only)
+        self.set_device(port, state="attached", attached_to=partition, read_only=read_only)
+
+    @dbus_method_async_override()
+    async def detach_device(self, port: str) -> None:
+        self._record("detach_device", port)
+        self.set_device(port, state="blocked", attached_to="", read_only=False)
+
+    @dbus_method_async_override()
+    async def answer_device(self, port: str, answer: str, remember: bool) -> None:
+        self._record("answer_device", port, answer, remember)
+        if answer == "deny":
+            self.set_device(port, state="blocked", verdict="deny", rule="answer", targets=[])
+        else:
+            self.set_device(port, state="attached", attached_to=answer, verdict=answer, rule="answer")
+
+    @dbus_method_async_override()
+    async def forget_device(self, port: str) -> None:
+        self._record("forget_device", port)
+        self.changed.emit("devices")
+
+    @dbus_method_async_override()
+    async def set_kill_switch(self, kind: str, off: bool) -> None:
+        self._record("set_kill_switch", kind, off)
+        switches = msgspec.structs.replace(self.status.kill_switches, **{f"{kind}_off": off})
+        self.status = msgspec.structs.replace(self.status, kill_switches=switches)
+        self.changed.emit("devices")
+
+    @dbus_method_async_override()
+    async def get_owner_rules(self) -> str:
+        self._record("get_owner_rules")
+        return self.owner_rules
+
+    @dbus_method_async_override()
+    async def set_owner_rules(self, document: str) -> None:
+        self._record("set_owner_rules", document)
+        self.owner_rules = document
+        self.changed.emit("devices")
+
+    def set_device(self, port: str, **changes: object) -> None:
+        """Replace fields of the device in ``port`` (or with that id) and say that devices changed."""
+        self.devices = [
+            msgspec.structs.replace(d, **changes) if port in (d.port, d.id) else d for d in self.devices
+        ]
+        self.changed.emit("devices")
 
     def _becomes(self, name: str, state: PartitionState) -> None:
         self.set_partition(name, state=state, unlocked=state not in ("absent", "locked"))

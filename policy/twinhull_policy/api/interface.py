@@ -27,6 +27,10 @@ SECRET_LIMIT = 1024
 """Longest secret accepted through a pipe, bytes."""
 URL_LIMIT = 256
 LOG_LIMIT = 1000
+PORT_LIMIT = 40
+"""Longest name of a port or device, characters; a chain of five hubs (USB 2.0, 4.1.1) takes fewer."""
+RULES_LIMIT = 256 * 1024
+"""Longest owner's document, bytes."""
 
 
 class DaemonError(DbusFailedError):
@@ -56,6 +60,13 @@ RULES: dict[str, Rule] = {
     "reset_partition": Rule("org.twinhull.partition"),
     "open_display": Rule("org.twinhull.display"),
     "prove_vpn": Rule("org.twinhull.prove"),
+    "attach_device": Rule("org.twinhull.device"),
+    "detach_device": Rule("org.twinhull.device"),
+    "answer_device": Rule("org.twinhull.device"),
+    "forget_device": Rule("org.twinhull.device"),
+    "set_kill_switch": Rule("org.twinhull.device"),
+    "get_owner_rules": Rule("org.twinhull.rules"),
+    "set_owner_rules": Rule("org.twinhull.rules"),
 }
 
 
@@ -129,6 +140,44 @@ class DaemonInterface(DbusInterfaceCommonAsync, interface_name=INTERFACE):
     @dbus_method_async(result_signature="s", flags=DbusUnprivilegedFlag)
     async def prove_vpn(self) -> str:
         """Run the leak canaries now; a :class:`~twinhull_policy.api.types.VpnProof`."""
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="ssb", flags=DbusUnprivilegedFlag)
+    async def attach_device(self, port: str, partition: str, read_only: bool) -> None:
+        """Send a device to a partition it may go to, and wait until it is there or refused.
+
+        ``read_only`` gives storage as a disk that cannot be written to, instead of the USB device.
+        """
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="s", flags=DbusUnprivilegedFlag)
+    async def detach_device(self, port: str) -> None:
+        """Take a device back; it goes to nobody until it is attached by hand or plugged in again."""
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="ssb", flags=DbusUnprivilegedFlag)
+    async def answer_device(self, port: str, answer: str, remember: bool) -> None:
+        """Answer for a device that is asked about: ``corporate``, ``personal`` or ``deny``."""
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="s", flags=DbusUnprivilegedFlag)
+    async def forget_device(self, port: str) -> None:
+        """Forget what a port has seen and what was answered for the device in it; decide anew."""
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="sb", flags=DbusUnprivilegedFlag)
+    async def set_kill_switch(self, kind: str, off: bool) -> None:
+        """Switch ``camera`` or ``microphone`` off everywhere, or back on. It stays so over restarts."""
+        raise NotImplementedError
+
+    @dbus_method_async(result_signature="s", flags=DbusUnprivilegedFlag)
+    async def get_owner_rules(self) -> str:
+        """The owner's document: where devices go that the corporate partition does not take."""
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="s", flags=DbusUnprivilegedFlag)
+    async def set_owner_rules(self, document: str) -> None:
+        """Replace the owner's document; an empty one puts the defaults back. All is decided anew at once."""
         raise NotImplementedError
 
     @dbus_signal_async("s")

@@ -10,8 +10,16 @@ from typing import Literal
 
 import msgspec
 
+from twinhull_policy.kinds import Kind
+
 PartitionState = Literal["absent", "locked", "stopped", "starting", "running", "paused", "stopping", "failed"]
 VpnState = Literal["down", "connecting", "up", "blocked", "error"]
+DeviceState = Literal["blocked", "host", "attached", "asking", "admission", "waiting", "suspended"]
+"""Where a device is on its way: given to nobody; the host's; in a partition; the person is to choose; a new
+keyboard is to be proved by typing a code; its partition is not running, or the screen is locked; switched off
+because it typed faster than a person."""
+DeviceAnswer = Literal["corporate", "personal", "deny"]
+KillSwitch = Literal["camera", "microphone"]
 
 
 class Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -121,13 +129,41 @@ class DeviceInfo(Struct, frozen=True):
     """A device and where it is."""
 
     id: str
+    """``usb-1-2`` or ``pci-0000:03:00.0``; commands take it, or the port alone."""
     bus: Literal["usb", "pci"]
     name: str
+    """As people know it, "Logitech C920 (camera), left port"; printable, and the device's own claim."""
     port: str
     verdict: Literal["deny", "host", "corporate", "personal", "ask"]
     rule: str
     reason: str
+    """Why it is where it is, in words."""
     attached_to: str = ""
+    state: DeviceState = "blocked"
+    kind: Kind = Kind.OTHER
+    targets: list[Literal["corporate", "personal"]] = []
+    """Where the person may send it, by ``answer_device`` or ``attach_device``."""
+    code: str = ""
+    """Six digits to be typed on this new keyboard, then Enter; only in the state ``admission``."""
+    typed: int = 0
+    """How many of them have been typed."""
+    remember: bool = False
+    """Whether an answer would be remembered if asked to: False where it would name more than this device."""
+    read_only: bool = False
+    """Attached as storage that the partition cannot write to."""
+    model: str = ""
+    """Vendor and product number, such as ``046d:082d``."""
+    interfaces: list[str] = []
+    """Class, subclass and protocol of each interface, such as ``0e:01:00``."""
+    facts_sha256: str = ""
+    """Of the raw descriptors that were decided on."""
+
+
+class KillSwitches(Struct, frozen=True):
+    """What the owner switched off for every partition, whatever any policy says."""
+
+    camera_off: bool = False
+    microphone_off: bool = False
 
 
 class ImageInfo(Struct, frozen=True):
@@ -153,6 +189,9 @@ class Status(Struct, frozen=True):
     images: list[ImageInfo]
     grade: Grade
     owner_phrase: str = ""
+    kill_switches: KillSwitches = KillSwitches()
+    devices_problem: str = ""
+    """Why devices cannot be followed just now, so that nothing new is let in; empty when they can."""
 
 
 class LogEntry(Struct, frozen=True):
