@@ -53,6 +53,8 @@ ClassPattern = Annotated[
         extra_json_schema={"pattern": f"^{CLASS_PATTERN}$"},
     ),
 ]
+Port = Annotated[str, Meta(pattern=r"^[0-9a-f][0-9a-f.:-]{0,31}$")]
+PortName = Annotated[str, Meta(min_length=1, max_length=40)]
 Classes = Annotated[tuple[ClassPattern, ...], Meta(min_length=1, max_length=16)]
 
 
@@ -85,7 +87,7 @@ class Match(Section, frozen=True, forbid_unknown_fields=True, kw_only=True, gc=F
     """At least one interface, over all configurations and alternate settings, is one of these."""
     every_interface: Classes | UnsetType = UNSET
     """Every interface, over all configurations and alternate settings, is one of these."""
-    port: Annotated[str, Meta(pattern=r"^[0-9a-f][0-9a-f.:-]{0,31}$")] | UnsetType = UNSET
+    port: Port | UnsetType = UNSET
     """Where it is plugged in: ``1-2.3`` for USB, the address ``0000:03:00.0`` for PCI."""
     removable: bool | UnsetType = UNSET
     """Whether a person can unplug it; a device of which nobody knows counts as removable."""
@@ -192,7 +194,9 @@ class HostSection(Section, frozen=True, forbid_unknown_fields=True, kw_only=True
     update_ring: Name = "stable"
 
 
-ReportItem = Literal["version", "policy", "partition", "image", "vpn", "lease", "grade", "receipts"]
+ReportItem = Literal[
+    "version", "policy", "partition", "image", "vpn", "lease", "grade", "receipts", "devices"
+]
 
 
 class Policy(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -207,7 +211,7 @@ class Policy(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     exchange: ExchangeSection = ExchangeSection()
     lease: LeaseSection = LeaseSection()
     host: HostSection = HostSection()
-    report: Annotated[tuple[ReportItem, ...], Meta(max_length=8)] = ()
+    report: Annotated[tuple[ReportItem, ...], Meta(max_length=9)] = ()
     """What the laptop reports; its owner can read every byte of it."""
 
     def __post_init__(self) -> None:
@@ -234,6 +238,8 @@ class OwnerRules(Section, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
     schema: Literal["twinhull.owner/1"] = "twinhull.owner/1"
     devices: Annotated[tuple[OwnerRule, ...], Meta(max_length=20_000)] = ()
+    ports: Annotated[dict[Port, PortName], Meta(max_length=64)] | UnsetType = UNSET
+    """What the owner calls the sockets of the laptop: ``{"1-2": "left port"}``."""
 
     def __post_init__(self) -> None:
         if len({rule.name for rule in self.devices}) != len(self.devices):
