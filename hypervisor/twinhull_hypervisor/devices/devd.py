@@ -1,0 +1,180 @@
+"""twinhull-devd: who may use what is plugged in, behind one socket.
+
+Root, because sysfs asks for it. It decides nothing: core decides, from the raw descriptors that devd passes
+on unread, and devd compares again before it acts. If core is gone devd goes on restricting new controllers;
+if devd is gone the kernel goes on as it was told.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
+
+import msgspec
+from twinhull_policy.errors import TwinhullError
+
+from ..ipc import Handler, answer
+from .arguments import AuthoriseArguments, NoArguments, PortArgument, UsbArguments, parse
+from .errors import DeviceChangeFailed, NoSuchDevice
+from .pci import read_facts
+from .record import Boot, Record, known
+from .results import Authorised, Done, PciFacts, UsbDevice, UsbPage
+from .tree import UsbTree
+from .watchers import Watchers
+
+logger = logging.getLogger(__name__)
+
+MAX_CONNECTIONS = 16
+PAGE_BYTES = 12 * 1024
+"""Descriptors in one answer, before the last; all of them in base64 fill little over half a packet."""
+PAGE_DEVICES = 8
+"""Devices in one answer: their strings fit beside that, though a character may take six bytes in JSON."""
+
+T = TypeVar("T")
+
+
+class Devd:
+    """The verbs.
+
+    Args:
+        tree: the USB devices.
+        sysfs: where sysfs is mounted.
+        record: what is remembered of this boot.
+        watchers: who is told of events.
+    """
+
+    def __init__(self, tree: UsbTree, sysfs: Path, record: Record, watchers: Watchers) -> None:
+        self._tree = tree
+        self._sysfs = sysfs
+        self._record = record
+        self._watchers = watchers
+        self._acting: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
+        self._lock = threading.Lock()
+        if record.read() is None:
+            # Not restricted from its boot on. What is there was there before us and stays as it is: a person
+            # who tries Twinhull on a machine of their own keeps their disk.
+            present = frozenset(known(device) for device in self._devices())
+            record.update(lambda boot: boot or Boot(boot=record.boot, early=False, present=present))
+        self.restrict()
+
+    def restrict(self) -> None:
+        """Let no controller authorise anything by itself, and remember how each was before."""
+        for name in self._tree.controllers():
+            self.restrict_controller(name)
+
+    def restrict_controller(self, name: str) -> None:
+        """The same for one controller, which may just have come or be gone again; never raises."""
+        try:
+            self._record.add_defaults(name, self._tree.restrict_controller(name))
+        except (NoSuchDevice, DeviceChangeFailed) as error:
+            logger.warning("%s: %s", name, error.message)
+
+    def handlers(self, connection: socket.socket) -> dict[str, Handler]:
+        """The closed set of verbs for :func:`twinhull_hypervisor.ipc.answer`, on one connection."""
+        return {
+            "watch": self._verb(NoArguments, lambda _: self._watch(connection)),
+            "usb": self._verb(UsbArguments, self._usb),
+            "authorise": self._verb(AuthoriseArguments, self._authorise),
+            "revoke": self._verb(PortArgument, self._revoke),
+            "pci": self._verb(NoArguments, self._pci),
+            "restrict": self._verb(NoArguments, self._restrict),
+        }
+
+    def _verb(self, shape: type[T], work: Callable[[T], Any]) -> Handler:
+        def handle(untrusted_arguments: dict[str, Any], fds: list[int]) -> Any:
+            for fd in fds:
+                os.close(fd)  # no verb takes any
+            arguments = parse(untrusted_arguments, shape)
+            try:
+                return work(arguments)
+            except TwinhullError:
+                raise
+            except Exception as error:
+                logger.exception("a verb failed")
+                port = str(getattr(arguments, "port", "")) or "unknown"
+                raise DeviceChangeFailed(port=port, reason=f"{type(error).__name__}, see the log") from error
+
+        return handle
+
+    def _watch(self, connection: socket.socket) -> Done:
+        self._watchers.watch(connection)
+        return Done()
+
+    def _usb(self, arguments: UsbArguments) -> UsbPage:
+        boot = self._record.read()
+        page: list[UsbDevice] = []
+        size = 0
+        more = False
+        for device in self._devices(arguments.after):
+            if len(page) == PAGE_DEVICES or size > PAGE_BYTES:
+                more = True
+                break
+            page.append(device)
+            size += len(device.untrusted_descriptors)
+        present = boot.present if boot else frozenset()
+        devices = [_with_at_boot(device, known(device) in present) for device in page]
+        return UsbPage(devices=devices, early=boot is not None and boot.early, more=more)
+
+    def _authorise(self, arguments: AuthoriseArguments) -> Authorised:
+        with self._one_at_a_time(arguments.port):
+            done = self._tree.authorise(arguments, arguments.use)
+        logger.info("port %s: authorised for the %s", arguments.port, arguments.use)
+        return done
+
+    def _revoke(self, arguments: PortArgument) -> Done:
+        with self._one_at_a_time(arguments.port):
+            self._tree.revoke(arguments.port)
+        logger.info("port %s: revoked", arguments.port)
+        return Done()
+
+    def _pci(self, _: NoArguments) -> PciFacts:
+        return read_facts(self._sysfs)
+
+    def _restrict(self, _: NoArguments) -> Done:
+        self.restrict()
+        return Done()
+
+    def _devices(self, after: str = "") -> Iterator[UsbDevice]:
+        """The devices after a port in the order of the names; those that go meanwhile are left out."""
+        for port in self._tree.ports():
+            if port > after:
+                with contextlib.suppress(NoSuchDevice, DeviceChangeFailed):
+                    yield self._tree.device(port)
+
+    @contextlib.contextmanager
+    def _one_at_a_time(self, port: str) -> Iterator[None]:
+        """Two verbs may act at once, but not on one device. A device that hangs holds up only itself."""
+        with self._lock:
+            lock = self._acting.setdefault(port, threading.Lock())
+        with lock:
+            yield
+
+
+def _with_at_boot(device: UsbDevice, at_boot: bool) -> UsbDevice:
+    return msgspec.structs.replace(device, at_boot=at_boot)
+
+
+def serve(listener: socket.socket, devd: Devd, allowed_uids: frozenset[int]) -> None:
+    """Answer connections for ever, each on a thread, at most MAX_CONNECTIONS at once."""
+    places = threading.BoundedSemaphore(MAX_CONNECTIONS)
+
+    def attend(connection: socket.socket) -> None:
+        try:
+            with connection:
+                answer(connection, devd.handlers(connection), allowed_uids)
+        except OSError as error:
+            logger.info("a connection ended: %s", error.strerror)
+        finally:
+            places.release()
+
+    while True:
+        places.acquire()
+        connection, _ = listener.accept()
+        threading.Thread(target=attend, args=(connection,), daemon=True).start()
