@@ -15,10 +15,18 @@ from twinhull_installer.supervisor import setpriv_arguments
 
 INSTALLER = Path(__file__).parents[2] / "installer"
 UNITS = INSTALLER / "systemd"
-EXPOSURE = {"twinhulld": 1.0, "twinhull-fetch": 1.5, "twinhull-server": 1.5, "twinhull-netd": 3.0}
+EXPOSURE = {
+    "twinhulld": 1.0,
+    "twinhull-fetch": 1.5,
+    "twinhull-server": 1.5,
+    "twinhull-netd": 3.0,
+    "twinhull-devd": 1.5,
+}
+BOOT_EXPOSURE = {"th-usb-early": 3.0}
+"""Units that are part of booting and not started or stopped with Twinhull."""
 
 
-@pytest.mark.parametrize(("name", "limit"), EXPOSURE.items())
+@pytest.mark.parametrize(("name", "limit"), [*EXPOSURE.items(), *BOOT_EXPOSURE.items()])
 def test_systemd_scores_each_unit_low_enough(name: str, limit: float) -> None:
     """R39: the exposure systemd itself computes, at or under the limits of the design."""
     command = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(UNITS / f"{name}.service")]
@@ -31,12 +39,14 @@ def test_systemd_scores_each_unit_low_enough(name: str, limit: float) -> None:
 
 def test_every_unit_is_read_and_has_an_exposure_limit() -> None:
     assert set(unitfile.names(UNITS)) == set(EXPOSURE)
+    assert {path.stem for path in UNITS.glob("*.service")} == set(EXPOSURE) | set(BOOT_EXPOSURE)
 
 
 def test_services_start_after_those_they_need() -> None:
     order = unitfile.names(UNITS)
     assert order.index("twinhull-netd") < order.index("twinhulld")
     assert order.index("twinhull-fetch") < order.index("twinhulld")
+    assert order.index("twinhull-devd") < order.index("twinhulld")
 
 
 def test_core_has_no_capability_and_only_its_groups() -> None:
@@ -52,6 +62,13 @@ def test_netd_is_handed_its_socket_and_two_capabilities() -> None:
     assert netd.bounding == frozenset({"net_admin", "sys_admin"})
     assert netd.socket == unitfile.Socket(Path("/run/twinhull/netd.sock"), "root", "twinhull", 0o660)
     assert not netd.kill_group
+
+
+def test_devd_is_root_with_no_capability_at_all() -> None:
+    devd = unitfile.load(UNITS, "twinhull-devd")
+    assert (devd.user, devd.bounding, devd.ambient) == ("root", frozenset(), frozenset())
+    assert devd.socket == unitfile.Socket(Path("/run/twinhull/devd.sock"), "root", "twinhull", 0o660)
+    assert devd.no_new_privileges
 
 
 def test_setpriv_gets_what_the_unit_says(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ they added is looked at. A uevent says only that there is something to look at; 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import re
@@ -20,7 +21,7 @@ from .results import Event
 logger = logging.getLogger(__name__)
 
 BUFFER_BYTES = 8 * 1024 * 1024
-"""Of the netlink socket: some 10,000 uevents. If it overflows all the same, everybody looks anew."""
+"""Of the netlink socket, if the kernel lets us. When it overflows all the same, everybody looks anew."""
 _PORT = re.compile(r"[0-9]+-[1-9][0-9]*(\.[0-9]+)*")
 _CONTROLLER = re.compile(r"usb[0-9]+|[0-9]+-0:1\.0")
 """A root hub, or its one interface."""
@@ -41,7 +42,8 @@ class Uevents:
         self._monitor = pyudev.Monitor.from_netlink(pyudev.Context(), source="kernel")
         self._monitor.filter_by("usb")
         self._monitor.filter_by("pci")
-        self._monitor.set_receive_buffer_size(BUFFER_BYTES)
+        with contextlib.suppress(OSError):  # more than net.core.rmem_max takes CAP_NET_ADMIN, which devd lacks
+            self._monitor.set_receive_buffer_size(BUFFER_BYTES)
         self._monitor.start()
 
     def start(self) -> None:

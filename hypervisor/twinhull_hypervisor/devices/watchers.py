@@ -1,7 +1,7 @@
 """The event half of the socket: who watches, and what is waiting for each of them.
 
 A watcher that does not read, or a machine where something is plugged a thousand times a minute, costs a
-bounded amount of memory: equal events that wait are one, and past WAITING a watcher hears that some were lost.
+bounded amount of memory: equal events that wait are one; past WAITING a watcher hears that some were lost.
 """
 
 from __future__ import annotations
