@@ -21,12 +21,15 @@ import msgspec
 from twinhull_policy.errors import TwinhullError
 
 from ..ipc import Handler, answer
-from .arguments import AuthoriseArguments, NoArguments, PortArgument, UsbArguments, parse
-from .errors import DeviceChangeFailed, NoSuchDevice
+from .admission import Admission
+from .arguments import AdmitArguments, AuthoriseArguments, NoArguments, PortArgument, UsbArguments, parse
+from .bursts import watch
+from .errors import AdmissionRunning, DeviceChanged, DeviceChangeFailed, NoSuchDevice
 from .pci import read_facts
 from .record import Boot, Record, known
-from .results import Authorised, Done, PciFacts, UsbDevice, UsbPage
+from .results import Authorised, Done, Event, PciFacts, UsbDevice, UsbPage
 from .tree import UsbTree
+from .usbfs import DEVICES as USBFS_DEVICES
 from .watchers import Watchers
 
 logger = logging.getLogger(__name__)
@@ -48,13 +51,18 @@ class Devd:
         sysfs: where sysfs is mounted.
         record: what is remembered of this boot.
         watchers: who is told of events.
+        usbfs: where usbfs' nodes are.
     """
 
-    def __init__(self, tree: UsbTree, sysfs: Path, record: Record, watchers: Watchers) -> None:
+    def __init__(
+        self, tree: UsbTree, sysfs: Path, record: Record, watchers: Watchers, usbfs: Path = USBFS_DEVICES
+    ) -> None:
         self._tree = tree
         self._sysfs = sysfs
         self._record = record
         self._watchers = watchers
+        self._usbfs = usbfs
+        self._admissions: dict[str, Admission] = {}
         self._acting: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
         self._lock = threading.Lock()
         if record.read() is None:
@@ -83,6 +91,7 @@ class Devd:
             "usb": self._verb(UsbArguments, self._usb),
             "authorise": self._verb(AuthoriseArguments, self._authorise),
             "revoke": self._verb(PortArgument, self._revoke),
+            "admit": self._verb(AdmitArguments, self._admit),
             "pci": self._verb(NoArguments, self._pci),
             "restrict": self._verb(NoArguments, self._restrict),
         }
@@ -131,8 +140,34 @@ class Devd:
     def _revoke(self, arguments: PortArgument) -> Done:
         with self._one_at_a_time(arguments.port):
             self._tree.revoke(arguments.port)
+            if arguments.port in self._admissions:
+                self._admissions[arguments.port].cancel()
         logger.info("port %s: revoked", arguments.port)
         return Done()
+
+    def _admit(self, arguments: AdmitArguments) -> Done:
+        admission = Admission(self._tree, arguments, self._watchers.tell, self._usbfs)
+        with self._one_at_a_time(arguments.port):
+            if arguments.port in self._admissions:
+                raise AdmissionRunning(port=arguments.port)
+            admission.prepare()
+            self._admissions[arguments.port] = admission
+        name = f"admission {arguments.port}"
+        threading.Thread(target=self._follow, args=(admission, arguments), name=name, daemon=True).start()
+        return Done()
+
+    def _follow(self, admission: Admission, arguments: AdmitArguments) -> None:
+        """One admission to its end; then the keyboard is watched for a while."""
+        try:
+            admitted = admission.run(self._one_at_a_time(arguments.port))
+        finally:
+            del self._admissions[arguments.port]
+        logger.info("port %s: %s", arguments.port, "admitted" if admitted else "not admitted")
+        if admitted and watch(self._tree.directory(arguments.port).resolve()):
+            logger.warning("port %s: a burst of keystrokes, blocked", arguments.port)
+            with self._one_at_a_time(arguments.port), contextlib.suppress(NoSuchDevice, DeviceChanged):
+                self._tree.block(arguments)
+            self._watchers.tell(Event(event="burst", port=arguments.port))
 
     def _pci(self, _: NoArguments) -> PciFacts:
         return read_facts(self._sysfs)

@@ -13,6 +13,7 @@ from pathlib import Path
 from ..ipc import listening_socket
 from .client import SOCKET_PATH
 from .devd import Devd, serve
+from .early import Early
 from .record import RECORD, Record
 from .tree import UsbTree
 from .uevents import Uevents
@@ -24,17 +25,21 @@ CORE_USER = "twinhull"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until the process is ended; ``--release`` gives the controllers back what they had before."""
+    """Serve until the process is ended. ``--release`` gives the controllers back what they had before."""
     parser = argparse.ArgumentParser(prog="twinhull-devd", description="Twinhull's device helper.")
     parser.add_argument("--socket", type=Path, default=SOCKET_PATH, metavar="PATH")
     parser.add_argument("--record", type=Path, default=RECORD, metavar="FILE")
     parser.add_argument("--sysfs", type=Path, default=Path("/sys"), metavar="DIR")
     errand = parser.add_mutually_exclusive_group()
+    errand.add_argument("--early", action="store_true", help="block all but input and hubs at boot, and end")
     errand.add_argument("--release", action="store_true", help="undo the restriction of this boot and end")
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     os.umask(0o077)
     tree, record = UsbTree(options.sysfs), Record(options.record)
+    if options.early:
+        Early(tree, record).run()
+        return 0
     if options.release:
         boot = record.read()
         tree.release(boot.defaults if boot else {})

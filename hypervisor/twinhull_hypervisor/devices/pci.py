@@ -16,6 +16,8 @@ from .results import PciFacts, PciFunction
 
 _ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
 _REMAPPING_OFF = re.compile(r"nointremap|intremap=(.*,)?off(,.*)?|(intel_|amd_)?iommu=(.*,)?off(,.*)?")
+_DMAR_FLAGS = 37
+"""Offset of the flags: after the ACPI header of 36 bytes and the address width."""
 _TRUE = frozenset({"y", "Y", "1"})
 _BRIDGE = "06:"
 """Base class of bridges (PCI Code and ID Assignment, 1.7)."""
@@ -145,8 +147,9 @@ def _reset_methods(directory: Path) -> list[str]:
 def _remapping(sysfs: Path, words: Sequence[str]) -> bool:
     """Whether an IOMMU is there that remaps interrupts and nothing switched that off.
 
-    Intel's says so in bit 3 (IR) of its extended capability register (VT-d specification, 10.4.3); AMD's
-    remaps whenever it is on (AMD IOMMU specification, 2.2.5).
+    Intel's says so in bit 3 (IR) of its extended capability register (VT-d specification, 10.4.3), and the
+    firmware in bit 0 of the DMAR table's flags (8.1); AMD's remaps whenever it is on (AMD IOMMU specification,
+    2.2.5). vfio asks the kernel again when a group is opened.
     """
     if any(_REMAPPING_OFF.fullmatch(word) for word in words):
         return False
@@ -156,6 +159,9 @@ def _remapping(sysfs: Path, words: Sequence[str]) -> bool:
     names = sorted(path.name for path in units.iterdir())
     intel = [_text(units / name / "intel-iommu/ecap") for name in names if name.startswith("dmar")]
     if intel:
+        flags = _bytes(sysfs / "firmware/acpi/tables/DMAR")[_DMAR_FLAGS : _DMAR_FLAGS + 1]
+        if flags and not flags[0] & 1:
+            return False
         return all(_has_ir(ecap) for ecap in intel)
     return any(name.startswith("ivhd") for name in names)
 
@@ -165,6 +171,13 @@ def _has_ir(ecap: str) -> bool:
         return bool(int(ecap, 16) & 1 << 3)
     except ValueError:
         return False
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def _text(path: Path) -> str:

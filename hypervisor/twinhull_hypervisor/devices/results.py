@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+State = Literal["", "typed", "wrong", "done", "gone"]
+
 
 class _Struct(msgspec.Struct, frozen=True, kw_only=True):
     pass
@@ -116,5 +118,5 @@ class Event(_Struct, frozen=True, omit_defaults=True):
     action: Literal["", "add", "remove"] = ""
     port: str = ""
     address: str = ""
-    state: Literal["", "typed", "wrong", "done", "gone"] = ""
+    state: State = ""
     count: int = 0

@@ -155,9 +155,13 @@ class UsbTree:
                     _refuse_host_drivers(device, wanted.port)
             except (OSError, DeviceInUse):
                 with contextlib.suppress(OSError):
-                    deauthorise(device, wanted.port)
+                    _deauthorise(device, wanted.port)
                 raise
         return Authorised(busnum=wanted.busnum, devnum=wanted.devnum)
+
+    def directory(self, port: str) -> Path:
+        """Where sysfs has what is plugged in at a port."""
+        return self._bus / "devices" / port
 
     def configure(self, device: Directory, port: str) -> None:
         """Authorise a device so that its interfaces appear, none of them authorised."""
@@ -179,7 +183,12 @@ class UsbTree:
             if error.errno != errno.EINVAL:
                 raise
 
-    def revoke(self, port: str, *, spare_last_keyboard: bool = True) -> None:
+    def block(self, wanted: DecidedDevice) -> None:
+        """Take the very device from whoever has it, be it the last keyboard; raises as :meth:`decided`."""
+        with self.decided(wanted) as device:
+            _deauthorise(device, wanted.port)
+
+    def revoke(self, port: str) -> None:
         """Take a device from whoever has it; it stays plugged in and blocked. Idempotent.
 
         Raises:
@@ -188,9 +197,9 @@ class UsbTree:
             DeviceChangeFailed: the kernel refused.
         """
         with self._opened(port) as device:
-            if spare_last_keyboard and self.needed_to_type(port):
+            if self.needed_to_type(port):
                 raise LastKeyboard(port=port)
-            deauthorise(device, port)
+            _deauthorise(device, port)
 
     def needed_to_type(self, port: str) -> bool:
         """Whether this is the only keyboard the host has, or the hub before it."""
@@ -203,14 +212,14 @@ class UsbTree:
         found = set()
         for port in self.ports():
             with contextlib.suppress(NoSuchDevice, DeviceChangeFailed), self._opened(port) as device:
-                if any(is_boot_keyboard(device, name, held=True) for name in _interfaces(device, port)):
+                if any(_is_boot_keyboard(device, name, held=True) for name in _interfaces(device, port)):
                     found.add(port)
         return found
 
     def boot_keyboard(self, device: Directory, port: str) -> str:
         """The name of a configured device's first boot keyboard interface; empty if there is none."""
         names = _interfaces(device, port)
-        return next((name for name in names if is_boot_keyboard(device, name, held=False)), "")
+        return next((name for name in names if _is_boot_keyboard(device, name, held=False)), "")
 
     def _keep_root_hub(self, controller: Directory, name: str) -> None:
         """See that a controller's own hub works: plugged in just now, it may have met our default of 0."""
@@ -244,7 +253,7 @@ class UsbTree:
             raise DeviceChangeFailed(port=name, reason="sysfs holds no number there") from error
 
 
-def deauthorise(device: Directory, port: str) -> None:
+def _deauthorise(device: Directory, port: str) -> None:
     """Interfaces first, which takes drivers and guests off in order, then the device."""
     for name in _interfaces(device, port):
         with contextlib.suppress(FileNotFoundError), device.below(name) as interface:
@@ -252,7 +261,7 @@ def deauthorise(device: Directory, port: str) -> None:
     device.write("authorized", "0")
 
 
-def is_boot_keyboard(device: Directory, name: str, *, held: bool) -> bool:
+def _is_boot_keyboard(device: Directory, name: str, *, held: bool) -> bool:
     """Whether an interface is a boot keyboard (HID 1.11, 4.2), and held by a driver of the host if asked."""
     try:
         with device.below(name) as interface:

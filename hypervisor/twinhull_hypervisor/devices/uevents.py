@@ -42,7 +42,8 @@ class Uevents:
         self._monitor = pyudev.Monitor.from_netlink(pyudev.Context(), source="kernel")
         self._monitor.filter_by("usb")
         self._monitor.filter_by("pci")
-        with contextlib.suppress(OSError):  # more than net.core.rmem_max takes CAP_NET_ADMIN, which devd lacks
+        # More than net.core.rmem_max takes CAP_NET_ADMIN, which devd lacks.
+        with contextlib.suppress(OSError):
             self._monitor.set_receive_buffer_size(BUFFER_BYTES)
         self._monitor.start()
 

@@ -1,0 +1,110 @@
+"""``twinhull-devd --early``: before udev looks at anything, let nothing in but keyboards, pointers and hubs.
+
+The kernel already authorises nothing by itself (installer/config/modprobe-twinhull.conf). Here each
+controller is also told not to authorise interfaces, and what the safety rules leave to the host is given to
+its drivers. Behind a hub that was given, more appears; controllers appear as udev loads their drivers. So it
+is looked again until nothing new came for a while, and at most for a bounded time. What was found then is
+remembered as there from the beginning; whatever comes later is hot-plugged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import time
+
+import msgspec
+
+from .arguments import DecidedDevice
+from .errors import DeviceChanged, DeviceChangeFailed, DeviceInUse, NoSuchDevice
+from .record import Boot, Known, Record, known
+from .results import UsbDevice
+from .sandbox import host_devices
+from .tree import UsbTree
+
+logger = logging.getLogger(__name__)
+
+QUIET_SECONDS = 4.0
+"""Nothing new for so long ends it: a hub has its ports up and its devices named in one or two."""
+LONGEST_SECONDS = 45.0
+"""It ends then in any case; what is slower is treated as plugged in later."""
+PAUSE_SECONDS = 0.1
+"""Between two looks. sysfs is read, nothing else."""
+MOST_DEVICES = 256
+"""127 to a bus (USB 2.0, 4.1); a machine with so many at boot is under attack."""
+
+
+class Early:
+    """The early run.
+
+    Args:
+        tree: the USB devices.
+        record: what is remembered of this boot.
+    """
+
+    def __init__(self, tree: UsbTree, record: Record) -> None:
+        self._tree = tree
+        self._record = record
+        self._seen: set[Known] = set()
+
+    def run(self, quiet: float = QUIET_SECONDS, longest: float = LONGEST_SECONDS) -> None:
+        """Look once, say that it was done, and go on looking."""
+        self._record.update(lambda boot: Boot(boot=self._record.boot, early=True))
+        began = last = time.monotonic()
+        self.look()
+        notify_ready()
+        while (now := time.monotonic()) - last < quiet and now - began < longest:
+            time.sleep(PAUSE_SECONDS)
+            if self.look():
+                last = time.monotonic()
+
+    def look(self) -> bool:
+        """Restrict, and give the host what is its own among what is new; whether anything was new."""
+        for name in self._tree.controllers():
+            with contextlib.suppress(NoSuchDevice, DeviceChangeFailed):
+                self._record.add_defaults(name, self._tree.restrict_controller(name))
+        new = self._new()
+        if not new:
+            return False
+        self._record.update(lambda boot: self._remembered(boot, new))
+        for device, is_host in zip(
+            new, host_devices([device.untrusted_descriptors for device in new]), strict=True
+        ):
+            if is_host:
+                self._authorise(device)
+        return True
+
+    def _new(self) -> list[UsbDevice]:
+        found = []
+        for port in self._tree.ports():
+            with contextlib.suppress(NoSuchDevice, DeviceChangeFailed):
+                device = self._tree.device(port)
+                if known(device) not in self._seen and len(self._seen) < MOST_DEVICES:
+                    self._seen.add(known(device))
+                    found.append(device)
+        return found
+
+    def _remembered(self, boot: Boot | None, new: list[UsbDevice]) -> Boot:
+        boot = boot or Boot(boot=self._record.boot, early=True)
+        return msgspec.structs.replace(boot, present=boot.present | {known(device) for device in new})
+
+    def _authorise(self, device: UsbDevice) -> None:
+        wanted = DecidedDevice(
+            port=device.port, sha256=device.sha256, busnum=device.busnum, devnum=device.devnum
+        )
+        try:
+            self._tree.authorise(wanted, "host")
+            logger.info("port %s: authorised for the host, there at boot", device.port)
+        except (NoSuchDevice, DeviceChanged, DeviceChangeFailed, DeviceInUse) as error:
+            logger.warning("port %s: %s", device.port, error.message)
+
+
+def notify_ready() -> None:
+    """Tell the service manager, if one asks, that booting may go on (sd_notify(3))."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as manager:
+            manager.connect("\0" + address[1:] if address[0] == "@" else address)
+            manager.sendall(b"READY=1")
