@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from twinhull_installer import corporate, daemons, laptop, paths, services, system
+from twinhull_installer import boot, corporate, daemons, laptop, paths, services, system
 from twinhull_installer.context import Context
 from twinhull_installer.journal import Made, is_ours, remove_path
 from twinhull_installer.run import Runner
@@ -34,7 +34,9 @@ def steps(context: Context) -> list[Step]:
 
     def stop_services() -> None:
         ask_netd_down(context)
+        boot.switch_off(context.runner, context.journal)
         services.stop_all(context.runner, [*system.SERVICES, system.SERVER])
+        release_usb(context)
 
     return [
         Step("Stop both partitions", never, plain(lambda: laptop.stop_partitions(context))),
@@ -58,6 +60,13 @@ def ask_netd_down(context: Context) -> None:
             except OSError as error:
                 context.runner.note(f"netd down {partition}: {error}")
                 return
+
+
+def release_usb(context: Context) -> None:
+    """Let the kernel authorise USB devices as it did before devd ran, and let in what was blocked."""
+    devd = context.program("twinhull-devd")
+    if devd.exists():
+        context.runner.run([devd, "--release"], check=False)
 
 
 def take_down_networks(context: Context) -> None:

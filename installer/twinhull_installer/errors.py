@@ -83,6 +83,13 @@ class NoSuchService(InstallerError):
     next_step = "Use one of: {known}."
 
 
+class CannotStartAtBoot(InstallerError):
+    """Twinhull cannot be started with this computer: {reason}."""
+
+    code = "TH-INS-020"
+    next_step = "Start it by hand: /opt/twinhull/services start. Nothing was changed."
+
+
 class WaitedTooLong(InstallerError):
     """Waited {seconds} seconds for {what}, in vain{detail}."""
 

@@ -21,7 +21,8 @@ KINDS = frozenset(get_args(Kind))
 OUR_PATHS = (
     paths.PREFIX, paths.STATE, paths.SERVICE_LOGS, paths.SERVICE_RUN, paths.DAEMON_RUN, paths.CACHE,
     paths.HOST_SETTINGS.parent, paths.BUS_POLICY, paths.POLKIT_ACTIONS, paths.POLKIT_OWNER_RULE,
-    paths.SYSUSERS, paths.TMPFILES, Path("/run/twinhull"),
+    paths.SYSUSERS, paths.TMPFILES, Path("/run/twinhull"), Path("/run/twinhull-devd"),
+    paths.MODPROBE_USB, paths.MODULES_USB, paths.UDEV_USB,
     Path("/var/lib/twinhull"), Path("/var/lib/twinhull-netd"),
     Path("/var/lib/twinhull-fetch"), Path("/var/lib/twinhull-server"), Path("/home") / paths.OWNER,
 )  # fmt: skip

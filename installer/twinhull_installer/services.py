@@ -1,5 +1,7 @@
 """``services start|stop|restart|status [NAME]``: Twinhull's services, with systemd or without.
 
+``services boot on|off`` says whether they start with the computer (:mod:`twinhull_installer.boot`).
+
 With systemd as PID 1 this is a thin word for systemctl. Without it each service runs under a supervisor
 (:mod:`twinhull_installer.supervisor`) that reads the same unit files; pid files are in
 /run/twinhull-services, logs in /var/log/twinhull.
@@ -14,7 +16,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinhull_installer import paths, process, unitfile
+from twinhull_installer import boot, paths, process, unitfile
 from twinhull_installer.errors import InstallerError, NoSuchService, NotRoot, ServiceFailed
 from twinhull_installer.journal import write_whole
 from twinhull_installer.run import Runner
@@ -195,8 +197,10 @@ def main(arguments: list[str]) -> int:
     """The command; returns its exit status."""
     known = unitfile.names(paths.UNITS)
     try:
+        if len(arguments) == 2 and arguments[0] == "boot" and arguments[1] in ("on", "off"):
+            return boot.main(on=arguments[1] == "on")
         if not arguments or arguments[0] not in ("start", "stop", "restart", "status") or len(arguments) > 2:
-            sys.stderr.write("usage: services start|stop|restart|status [NAME]\n")
+            sys.stderr.write("usage: services start|stop|restart|status [NAME], services boot on|off\n")
             return 2
         verb, chosen = arguments[0], arguments[1:] or known
         if any(name not in known for name in chosen):

@@ -140,3 +140,11 @@ def test_the_first_defaults_are_the_ones_to_go_back_to(record: Record) -> None:
     boot = record.read()
     assert boot is not None
     assert boot.defaults == {"usb1": ("1", "1")}
+    assert record.forget() == {"usb1": ("1", "1")}
+    assert record.read() is None
+
+
+def test_after_a_restricted_boot_zeros_are_not_what_to_go_back_to(record: Record) -> None:
+    record.update(lambda _: Boot(boot=record.boot, early=True, defaults={"usb1": ("0", "1")}))
+    assert record.forget() == {"usb1": ("1", "1")}
+    assert record.forget() == {}

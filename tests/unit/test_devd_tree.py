@@ -71,7 +71,9 @@ def test_what_it_tells_of_a_device(sysfs: FakeSysfs, tree: UsbTree) -> None:
 
 @pytest.mark.parametrize("kept", ["", "removable", "unknown"])
 def test_what_the_kernel_does_not_call_fixed_is_removable(sysfs: FakeSysfs, tree: UsbTree, kept: str) -> None:
-    sysfs.plug("1-2", STICK, **({"removable": kept} if kept else {}))
+    directory = sysfs.plug("1-2", STICK)
+    if kept:
+        (directory / "removable").write_text(f"{kept}\n")
     assert tree.device("1-2").removable
 
 
@@ -101,9 +103,23 @@ def test_a_root_hub_born_under_our_default_is_opened_again(sysfs: FakeSysfs, tre
 
 
 def test_release_gives_back_what_was(sysfs: FakeSysfs, tree: UsbTree) -> None:
-    tree.release({**tree.restrict(), "usb9": ("1", "1")})
+    before = tree.restrict()
+    sysfs.plug("1-2", STICK)
+    sysfs.interface("1-2", 0, STORAGE)
+    tree.release({**before, "usb9": ("1", "1")})
     assert sysfs.text("usb1", "authorized_default") == "1"
     assert sysfs.text("usb1", "interface_authorized_default") == "1"
+    assert sysfs.text("1-2", "authorized") == "1"
+    assert sysfs.probed == "1-2:1.0"
+
+
+def test_release_opens_nothing_on_a_controller_that_was_closed_before(
+    sysfs: FakeSysfs, tree: UsbTree
+) -> None:
+    sysfs.plug("1-2", STICK)
+    tree.release({"usb1": ("0", "1")})
+    assert sysfs.text("usb1", "authorized_default") == "0"
+    assert sysfs.text("1-2", "authorized") == "0"
 
 
 def test_a_device_for_the_host_is_offered_to_drivers(sysfs: FakeSysfs, tree: UsbTree) -> None:

@@ -1,6 +1,6 @@
 """``twinhull-devd --early``: before udev looks at anything, let nothing in but keyboards, pointers and hubs.
 
-The kernel already authorises nothing by itself (installer/config/modprobe-twinhull.conf). Here each
+The kernel already authorises nothing by itself (installer/config/boot/modprobe.conf). Here each
 controller is also told not to authorise interfaces, and what the safety rules leave to the host is given to
 its drivers. Behind a hub that was given, more appears; controllers appear as udev loads their drivers. So it
 is looked again until nothing new came for a while, and at most for a bounded time. What was found then is

@@ -41,8 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         Early(tree, record).run()
         return 0
     if options.release:
-        boot = record.read()
-        tree.release(boot.defaults if boot else {})
+        tree.release(record.forget())
         return 0
     watchers = Watchers()
     devd = Devd(tree, options.sysfs, record, watchers)

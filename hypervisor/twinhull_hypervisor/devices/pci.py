@@ -148,8 +148,8 @@ def _remapping(sysfs: Path, words: Sequence[str]) -> bool:
     """Whether an IOMMU is there that remaps interrupts and nothing switched that off.
 
     Intel's says so in bit 3 (IR) of its extended capability register (VT-d specification, 10.4.3), and the
-    firmware in bit 0 of the DMAR table's flags (8.1); AMD's remaps whenever it is on (AMD IOMMU specification,
-    2.2.5). vfio asks the kernel again when a group is opened.
+    firmware in bit 0 of the DMAR table's flags (8.1); AMD's remaps whenever it is on (AMD IOMMU
+    specification, 2.2.5). vfio asks the kernel again when a group is opened.
     """
     if any(_REMAPPING_OFF.fullmatch(word) for word in words):
         return False

@@ -5,6 +5,7 @@ One file in /run, replaced atomically, good for one boot: it names the boot it i
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from collections.abc import Callable
@@ -85,6 +86,21 @@ class Record:
                 file.write(msgspec.json.encode(boot))
             temporary.rename(self._path)
             return boot
+
+    def forget(self) -> dict[str, Defaults]:
+        """Remove the file and its directory; how the controllers are to be from now on.
+
+        Where the whole boot was restricted, the zeros are Twinhull's own, and 1 is the kernel's default for
+        both (Documentation/usb/authorization.rst).
+        """
+        boot = self.read()
+        for path in (self._path, self._path.with_suffix(".lock")):
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._path.parent.rmdir()
+        if boot is None:
+            return {}
+        return {name: ("1", "1") for name in boot.defaults} if boot.early else boot.defaults
 
     def add_defaults(self, controller: str, before: Defaults) -> None:
         """Remember how a controller was, unless it is remembered or was restricted already."""

@@ -10,7 +10,7 @@ How the kernel is used (Documentation/usb/authorization.rst; drivers/usb/core of
 - Authorising an interface does not look for a driver; that takes its name written to ``drivers_probe``. So a
   device for a guest has authorised interfaces that were never offered to a driver, and one for the host has
   them offered. A driver module that is loaded later would find the former, which is why
-  installer/config/79-twinhull-usb.rules lets udev load none but those for keyboards, pointers and hubs.
+  installer/config/boot/udev.rules lets udev load none but those for keyboards, pointers and hubs.
 - Writing 0 takes drivers and usbfs users off first.
 """
 
@@ -108,11 +108,30 @@ class UsbTree:
             return before
 
     def release(self, before: dict[str, Defaults]) -> None:
-        """Give the controllers back the defaults they had; what is blocked stays so until plugged in anew."""
+        """Give controllers the defaults they had, and what was blocked on them to the host's drivers.
+
+        For taking Twinhull off a machine. One that authorised nothing by itself (``authorized_default`` of 0)
+        keeps what is blocked blocked.
+        """
         for name, (device, interface) in before.items():
             with contextlib.suppress(NoSuchDevice), self._opened(name) as controller:
                 controller.write("authorized_default", device)
                 controller.write("interface_authorized_default", interface)
+        freed = {name.removeprefix("usb") for name, defaults in before.items() if defaults[0] != "0"}
+        for port in self.ports():
+            if port.partition("-")[0] in freed:
+                with contextlib.suppress(NoSuchDevice, DeviceChangeFailed), self._opened(port) as blocked:
+                    self._free(blocked, port)
+
+    def _free(self, device: Directory, port: str) -> None:
+        if device.text("authorized") != "1":
+            device.write("authorized", "1")
+        for name in _interfaces(device, port):
+            with device.below(name) as interface:
+                if interface.link("driver"):
+                    continue
+                interface.write("authorized", "1")
+            self.probe(name)
 
     @contextlib.contextmanager
     def decided(self, wanted: DecidedDevice) -> Iterator[Directory]:
