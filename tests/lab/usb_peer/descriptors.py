@@ -189,24 +189,18 @@ def descriptors(model: Model) -> bytes:
 
     The rules are those of usb_get_configuration() and usb_parse_configuration() (drivers/usb/core/config.c)
     and of read_descriptors() (drivers/usb/core/sysfs.c), Linux 6.1: a configuration ends where the kernel
-    stopped reading it, and the number of configurations is the number it accepted.
+    stopped reading it, there are 8 of them at most, and a device that lacks one is refused.
     """
     head = bytearray(model.device_descriptor())
     count = min(head[17], _MAX_CONFIGURATIONS)
     parts = []
     for index in range(count):
-        if index >= len(model.configurations):
-            # The device stalls, and the kernel chops to what it has.
-            count = index
-            break
-        part = _as_read(model.configuration(index))
+        part = _as_read(model.configuration(index)) if index < len(model.configurations) else b""
         if not part:
             return b""
         parts.append(part)
-    if head[17] < 1:
-        return b""
     head[17] = count
-    return bytes(head) + b"".join(parts)
+    return bytes(head) + b"".join(parts) if parts else b""
 
 
 def _as_read(sent: bytes) -> bytes:

@@ -22,13 +22,15 @@ from typing import Any
 
 from twinhull_installer import paths
 
-from .plug import qmp_plug
+from .plug import qmp_plug, qmp_unplug
 
 CACHE = paths.CACHE / "usb-machine"
 PACKAGES = (paths.CACHE / "packages", CACHE)
 """Where Debian packages may lie already; the last is where one is put that has to be fetched."""
 BUSYBOX = Path("/bin/busybox")
 MODULES = ("xhci_pci", "usb_storage", "uas", "sd_mod", "usbhid", "hid_generic", "evdev")
+CONTROLLERS = 4
+"""Of 15 ports each: the kernel reads one device after another on each, and on all at the same time."""
 BOOT_SECONDS = 60
 _ANSWER = re.compile(rb"\x04([0-9]+)\n\Z")
 _INIT = """#!/bin/busybox sh
@@ -87,6 +89,7 @@ class Machine:
     """A running machine."""
 
     def __init__(self, directory: Path) -> None:
+        self._plugs = 0
         self.qmp = Qmp(directory / "qmp")
         self._line = _connect(directory / "line")
         self._answer(BOOT_SECONDS)
@@ -104,15 +107,21 @@ class Machine:
         return output
 
     def plug(self, name: str, path: Path) -> None:
-        """Give the machine an end of a cable."""
-        for command in qmp_plug(name, path, bus="xhci.0"):
+        """Give the machine an end of a cable, on the next controller."""
+        for command in qmp_plug(name, path, bus=f"xhci{self._plugs % CONTROLLERS}.0"):
+            self.qmp(command)
+        self._plugs += 1
+
+    def unplug(self, name: str) -> None:
+        """Take that end away."""
+        for command in qmp_unplug(name):
             self.qmp(command)
 
     def usb(self) -> dict[str, bytes]:
         """The descriptors of each USB device by port, root hubs left out."""
         listed = self.run(
             "cd /sys/bus/usb/devices && for d in [0-9]*-*; do case $d in *:*|*'*') ;; *) "
-            "echo $d $(od -An -v -tx1 $d/descriptors | tr -d ' \\n');; esac; done; cd /"
+            "echo $d $(od -An -v -tx1 $d/descriptors 2>&- | tr -d ' \\n');; esac; done; cd /"
         )
         return {
             port: bytes.fromhex(blob) for port, _, blob in (li.partition(" ") for li in listed.splitlines())
@@ -164,7 +173,8 @@ def machine(directory: Path, arguments: str = "") -> Iterator[Machine]:
     command = ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg", "-m", "256", "-nodefaults", "-no-reboot"]
     command += ["-display", "none", "-kernel", str(kernel), "-initrd", str(ramdisk)]
     command += ["-append", f"console=ttyS0 quiet panic=-1 {arguments}"]
-    command += ["-device", "qemu-xhci,id=xhci,p2=15,p3=0"]
+    for number in range(CONTROLLERS):
+        command += ["-device", f"qemu-xhci,id=xhci{number},p2=15,p3=0"]
     command += ["-serial", f"file:{directory}/console.txt"]
     command += ["-serial", f"unix:{directory}/line,server=on,wait=off"]
     command += ["-qmp", f"unix:{directory}/qmp,server=on,wait=off"]
@@ -189,8 +199,9 @@ def boot_files() -> tuple[Path, Path]:
     if not BUSYBOX.exists() or shutil.which("qemu-system-x86_64") is None:
         raise MachineError("busybox-static and qemu-system-x86 must be installed")
     package = _kernel_package()
-    parts = (package.name, repr(MODULES), _INIT, hashlib.sha256(BUSYBOX.read_bytes()).hexdigest())
-    place = CACHE / hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+    made_of = (package.name.encode(), BUSYBOX.read_bytes(), Path(__file__).read_bytes())
+    key = "".join(hashlib.sha256(one).hexdigest() for one in made_of)
+    place = CACHE / hashlib.sha256(key.encode()).hexdigest()[:32]
     if not (place / "ramdisk").exists():
         place.mkdir(parents=True, exist_ok=True)
         kernel, modules = _unpack(package)
@@ -241,7 +252,7 @@ def _archive(modules: dict[str, bytes]) -> bytes:
     """An initial ramdisk (cpio, "newc": Documentation/driver-api/early-userspace/buffer-format.rst)."""
     order = _in_order(MODULES, modules)
     files: list[tuple[str, int, bytes]] = [
-        (name, 0o040755, b"") for name in ("bin", "dev", "proc", "sys", "modules")
+        (name, 0o040755, b"") for name in ("bin", "dev", "proc", "sys", "tmp", "modules")
     ]
     files += [("init", 0o100755, _INIT.encode()), ("bin/busybox", 0o100755, BUSYBOX.read_bytes())]
     files += [(f"modules/{name}", 0o100644, modules[name]) for name in order]
