@@ -78,6 +78,15 @@ def test_status_of_a_fresh_machine(standin: StandInDaemon) -> None:
         ("partition reset personal --yes", ("reset_partition", ("personal",))),
         ("partition start personal --passphrase-file -", ("start_partition", ("personal", PASSPHRASE))),
         ("partition create personal --passphrase-file -", ("create_partition", ("personal", PASSPHRASE))),
+        ("device attach 1-2 corporate", ("attach_device", ("1-2", "corporate", False))),
+        ("device attach 1-2 personal --read-only", ("attach_device", ("1-2", "personal", True))),
+        ("device detach usb-1-3", ("detach_device", ("usb-1-3",))),
+        ("device answer 1-2 personal", ("answer_device", ("1-2", "personal", False))),
+        ("device answer 1-2 deny --remember", ("answer_device", ("1-2", "deny", True))),
+        ("device forget 1-2.3", ("forget_device", ("1-2.3",))),
+        ("device switch camera off", ("set_kill_switch", ("camera", True))),
+        ("device switch microphone on", ("set_kill_switch", ("microphone", False))),
+        ("device rules --defaults", ("set_owner_rules", ("",))),
         ("enroll https://fleet.example --token-file -", ("enrol", ("https://fleet.example", TOKEN))),
     ],
 )
@@ -115,6 +124,26 @@ def test_enrolment_by_answer_file_creates_partitions(standin: StandInDaemon, tmp
     assert msgspec.json.decode(done.stdout, type=EnrolmentInfo).enrolled
     assert standin.calls[0] == ("enrol", ("https://fleet.example", TOKEN))
     assert standin.calls[-1] == ("create_partition", ("personal", PASSPHRASE))
+
+
+def test_devices_say_what_the_person_has_to_do(standin: StandInDaemon) -> None:
+    shown = twinhull("device", "list").stdout
+    assert "type 482913 and Enter" in shown
+    assert "twinhull device answer 1-2 ANSWER' (corporate, personal, deny)" in shown
+    assert "switched off" not in shown
+    assert twinhull("device", "switch", "camera", "off").returncode == 0
+    assert "The camera is switched off" in twinhull("device", "list").stdout
+
+
+def test_the_owners_rules_are_shown_and_replaced(standin: StandInDaemon, tmp_path: Path) -> None:
+    file = tmp_path / "rules.json"
+    rules = {"schema": "twinhull.owner/1", "devices": [], "ports": {"1-2": "left port"}}
+    file.write_bytes(msgspec.json.encode(rules))
+    assert twinhull("device", "rules", "--set", str(file)).returncode == 0
+    assert msgspec.json.decode(twinhull("device", "rules").stdout) == rules
+    file.write_text('{"schema": "twinhull.owner/1", "devices": [{}]}')
+    refused = twinhull("device", "rules", "--set", str(file))
+    assert (refused.returncode, refused.stderr.splitlines()[1]) == (2, "TH-POL-008")
 
 
 REPORTS = [ErrorReport("TH-PAR-001", "It says no.", "Do this.", blame) for blame in (1, 2, 3, 4)]

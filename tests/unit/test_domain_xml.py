@@ -11,6 +11,7 @@ import pytest
 from twinhull_hypervisor.domain.builder import domain_xml
 from twinhull_hypervisor.domain.devices import device_models
 from twinhull_hypervisor.domain.errors import BadMachine
+from twinhull_hypervisor.domain.hostdev import pci_held
 from twinhull_hypervisor.domain.spec import Accelerator, Disk, DomainSpec, Firmware, Network
 from twinhull_hypervisor.run import run
 from twinhull_policy.names import Partition
@@ -36,6 +37,7 @@ CORPORATE = DomainSpec(
     network=Network("th-corp0", "52:54:00:10:13:01"),
     cpu_shares=4096,
     confined=True,
+    pci=("0000:03:00.0",),
 )
 PERSONAL = dataclasses.replace(
     CORPORATE,
@@ -57,11 +59,12 @@ PERSONAL = dataclasses.replace(
     cpu_shares=1024,
     confined=False,
     agent_channel=True,
+    pci=(),
 )
 CASES = {
     "corporate-kvm": CORPORATE,
     "personal-emulation": PERSONAL,
-    "corporate-no-network": dataclasses.replace(CORPORATE, network=None, confined=False),
+    "corporate-no-network": dataclasses.replace(CORPORATE, network=None, confined=False, pci=()),
 }
 
 
@@ -106,7 +109,9 @@ FORBIDDEN = {
     ".//{http://libvirt.org/schemas/domain/qemu/1.0}commandline": "raw QEMU arguments",
     ".//filesystem": "shared directory",
     ".//redirdev": "USB redirection by the viewer",
-    ".//hostdev": "host device",
+    ".//hostdev[@type='usb']": "USB device before anybody decided",
+    ".//hostdev[@type='scsi']": "host disk",
+    ".//hostdev[@managed='no']": "PCI function that nobody gives back",
     ".//serial": "serial port nobody reads",
     ".//sound": "sound card",
     ".//interface[@type='user']": "slirp",
@@ -122,6 +127,11 @@ FORBIDDEN = {
 @pytest.mark.parametrize("name", CASES)
 def test_attack_surface_that_must_never_appear(name: str, path: str) -> None:
     assert parsed(name).findall(path) == []
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_host_devices_are_the_functions_that_were_asked_for(name: str) -> None:
+    assert pci_held(domain_xml(CASES[name])) == CASES[name].pci
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -153,6 +163,9 @@ def test_every_disk_layer_names_its_format(name: str) -> None:
         ("tap", {"network": Network("../tap", "52:54:00:10:13:01")}),
         ("tap", {"network": Network("a" * 16, "52:54:00:10:13:01")}),
         ("tap", {"network": Network("tap'/><x", "52:54:00:10:13:01")}),
+        ("pci", {"pci": ("0000:03:00.8",)}),
+        ("pci", {"pci": ("0000:03:00.0", "03:00.0")}),
+        ("pci", {"pci": ("0000:03:00.0'/><x",)}),
         ("mac", {"network": Network("tap0", "53:54:00:10:13:01")}),
         ("mac", {"network": Network("tap0", "00:16:3e:10:13:01")}),
         ("mac", {"network": Network("tap0", "52:54:00:10:13:01\n")}),

@@ -12,7 +12,6 @@ from collections.abc import Callable
 
 import msgspec
 from twinhull_policy.api.types import (
-    DeviceInfo,
     EnrolmentInfo,
     Grade,
     Log,
@@ -24,6 +23,8 @@ from twinhull_policy.errors import TwinhullError
 from twinhull_policy.names import Partition
 
 from ..settings import HostSettings
+from .device_commands import DeviceCommands
+from .devices import DeviceManager
 from .fleet import Fleet
 from .host import Host
 from .network import Networks
@@ -42,6 +43,7 @@ class Core:
     Attributes:
         partitions: starts and stops them.
         fleet: follows the server.
+        devices: what can be asked of devices.
         on_change: told the name of what changed; the bus service makes it a signal.
     """
 
@@ -55,9 +57,13 @@ class Core:
         networks: Networks,
         partitions: Partitions,
         host: Host,
+        device_manager: DeviceManager,
+        devices: DeviceCommands,
     ) -> None:
         self.partitions = partitions
         self.fleet = fleet
+        self.devices = devices
+        self._device_manager = device_manager
         self.on_change: Callable[[str], object] = lambda _: None
         self._version = version
         self._settings = settings
@@ -72,6 +78,7 @@ class Core:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._try_kvm())
             tasks.create_task(self.fleet.run())
+            tasks.create_task(self._device_manager.run())
             tasks.create_task(self._look_after_tunnel())
 
     async def _try_kvm(self) -> None:
@@ -85,6 +92,8 @@ class Core:
     def changed(self, what: str) -> None:
         """Something a status shows has changed."""
         self.on_change(what)
+        if what in ("policy", "partitions"):
+            self._device_manager.poke()
         if what == "policy" and self.partitions.is_up(Partition.CORPORATE):
             self.partitions.refresh_network()
 
@@ -120,6 +129,8 @@ class Core:
             images=self.fleet.image_infos(),
             grade=await asyncio.to_thread(self._host.grade),
             owner_phrase=self._settings.owner_phrase,
+            kill_switches=self._device_manager.memory.switches,
+            devices_problem=self._device_manager.problem,
         )
 
     def _policy(self) -> PolicyInfo:
@@ -141,11 +152,6 @@ class Core:
     async def grade(self) -> Grade:
         """Look at the host now."""
         return await asyncio.to_thread(self._host.grade)
-
-    async def devices(self) -> list[DeviceInfo]:
-        """The host's devices and what policy says of each."""
-        in_force = self.fleet.inbox.in_force
-        return await asyncio.to_thread(self._host.devices, in_force.policy if in_force else None)
 
     async def log(self, limit: int) -> Log:
         """The owner's log."""

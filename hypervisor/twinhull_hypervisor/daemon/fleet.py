@@ -9,16 +9,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 
 import msgspec
-from twinhull_policy.api.types import EnrolmentInfo, ImageInfo
+from twinhull_policy.api.types import DeviceInfo, EnrolmentInfo, ImageInfo
 from twinhull_policy.errors import TwinhullError
 from twinhull_policy.names import Partition
 from twinhull_policy.trust.documents import ImageReference
 from twinhull_policy.trust.token import parse_token
 
 from ..fetch.client import FetchClient
+from .device_journal import Reported, reported
 from .images import ImageStore
 from .inbox import Inbox
 from .paths import Paths
@@ -28,6 +30,10 @@ logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 2.0
 """Wait before talking to a fetch that went away."""
+DEVICES_SECONDS = 5.0
+"""Decisions on devices are gathered for so long."""
+DEVICES_KEPT = 64
+"""So many fit into a report of 32 KiB."""
 PROGRESS_SECONDS = 0.5
 """How often a running download is asked how far it is."""
 
@@ -75,6 +81,8 @@ class Fleet:
         self._accepting = asyncio.Lock()
         self._accepted = asyncio.Condition()
         self._importer: asyncio.Task[None] | None = None
+        self._devices: deque[Reported] = deque(maxlen=DEVICES_KEPT)
+        self._reporter: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Accept what came while this process was away, then follow fetch until cancelled."""
@@ -120,15 +128,43 @@ class Fleet:
     async def _report(self) -> None:
         """Tell the server what is in force now. The owner's log keeps the exact bytes (P6)."""
         position = self._state.position()
-        body = msgspec.json.encode(
-            {"seq": position.seq, "policy": position.policy_sha256, "applied_at": int(position.applied_at)}
-        ).decode()
+        devices = list(self._devices)
+        content: dict[str, object] = {
+            "seq": position.seq,
+            "policy": position.policy_sha256,
+            "applied_at": int(position.applied_at),
+        }
+        if devices:
+            content["devices"] = devices
+        body = msgspec.json.encode(content).decode()
         try:
             await asyncio.to_thread(self._client.report, body)
         except TwinhullError as error:
             logger.info("not reported: %s", error.message)
         else:
-            self._state.log("reported", f"Statement {position.seq} is in force", body)
+            for device in devices:
+                if device in self._devices:
+                    self._devices.remove(device)
+            told = f"; {len(devices)} decisions on devices" if devices else ""
+            self._state.log("reported", f"Statement {position.seq} is in force{told}", body)
+
+    def report_device(self, info: DeviceInfo) -> None:
+        """A device's place has changed: tell the server if that is the employer's and the policy says so.
+
+        Decisions of DEVICES_SECONDS go together; of many, or while the server cannot be reached, the newest
+        DEVICES_KEPT are told.
+        """
+        told = reported(info)
+        in_force = self.inbox.in_force
+        if told is None or in_force is None or "devices" not in in_force.policy.report:
+            return
+        self._devices.append(told)
+        if self._reporter is None or self._reporter.done():
+            self._reporter = asyncio.create_task(self._report_devices())
+
+    async def _report_devices(self) -> None:
+        await asyncio.sleep(DEVICES_SECONDS)
+        await self._report()
 
     def enrolment(self) -> EnrolmentInfo:
         """Who this laptop belongs to."""

@@ -1,4 +1,4 @@
-"""What this host is: its isolation grade, whether KVM works, its devices.
+"""What this host is: its isolation grade, and whether KVM works.
 
 The KVM probe boots a kernel and takes seconds, so its result is kept until the next boot or a change of
 ``/dev/kvm``; everything else is read anew each time.
@@ -11,10 +11,8 @@ import threading
 from pathlib import Path
 
 import msgspec
-from twinhull_policy.api.types import DeviceInfo, Grade, GradeCheck
-from twinhull_policy.model import Policy
+from twinhull_policy.api.types import Grade, GradeCheck
 
-from ..devices.usb import list_usb_devices
 from ..domain.connection import Hypervisor
 from ..domain.errors import HypervisorUnreachable
 from ..domain.grade import Encryption, grade, mac_driver, read_facts, require_confinement
@@ -106,7 +104,3 @@ class Host:
                 name="hypervisor", passed=False, caps_at="E", reason=error.message, fix=error.next_step
             )
             return Grade(grade="E", checks=[check])
-
-    def devices(self, policy: Policy | None) -> list[DeviceInfo]:
-        """The USB devices that are plugged in, and what the evaluator says of each."""
-        return list_usb_devices(policy)

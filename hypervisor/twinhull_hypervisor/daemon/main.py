@@ -17,13 +17,19 @@ from twinhull_policy.api.interface import BUS_NAME, OBJECT_PATH
 from twinhull_policy.errors import Blame, TwinhullError
 from twinhull_policy.names import Partition
 
+from ..devices.client import DevdClient
 from ..domain.connection import SYSTEM, Event, Hypervisor
+from ..domain.hostdev import HostDevices
 from ..fetch.client import FetchClient
 from ..network.client import NetdClient
 from ..settings import SETTINGS_PATH, HostSettings, load_settings
 from ..storage.volume import QemuLuksVolume
 from .authority import Polkit
 from .core import Core
+from .device_commands import DeviceCommands
+from .device_journal import DeviceJournal
+from .device_memory import DeviceMemory, boot_id
+from .devices import DeviceManager
 from .fleet import Fleet
 from .host import Host
 from .images import ImageStore
@@ -32,6 +38,7 @@ from .network import Networks
 from .partitions import Partitions
 from .paths import Paths
 from .service import DaemonService
+from .session import LogindScreen
 from .specs import Specs
 from .state import State
 
@@ -56,7 +63,7 @@ class NameTaken(TwinhullError):
 
 
 def build(
-    paths: Paths, settings: HostSettings, probe_kernel: Path, loop: asyncio.AbstractEventLoop
+    paths: Paths, settings: HostSettings, probe_kernel: Path, loop: asyncio.AbstractEventLoop, bus: SdBus
 ) -> tuple[Core, Hypervisor]:
     """Put the rooms together; nothing runs yet."""
     for directory in (paths.images, *(paths.volume(name) for name in Partition)):
@@ -80,6 +87,18 @@ def build(
     fleet = Fleet(state, paths, Inbox(state, paths), images, FetchClient(paths.fetch_socket), on_change)
     volumes = {name: QemuLuksVolume(name, paths.volume(name)) for name in Partition}
     host.encryption = volumes[Partition.CORPORATE].kind
+    devd = DevdClient(paths.devd_socket)
+    device_manager = DeviceManager(
+        devd=devd,
+        guests=HostDevices(hypervisor),
+        memory=DeviceMemory(state, boot_id()),
+        journal=DeviceJournal(state),
+        screen=LogindScreen(bus, settings.owner),
+        policy=lambda: fleet.inbox.in_force.policy if fleet.inbox.in_force else None,
+        on_change=lambda: on_change("devices"),
+        report=fleet.report_device,
+    )
+    devices = DeviceCommands(device_manager, devd)
     partitions = Partitions(
         state=state,
         hypervisor=hypervisor,
@@ -89,6 +108,7 @@ def build(
         specs=Specs(settings, host),
         volumes=volumes,
         on_change=on_change,
+        pci_for=devices.pci_for,
     )
     core = Core(
         version=version("twinhull"),
@@ -98,6 +118,8 @@ def build(
         networks=networks,
         partitions=partitions,
         host=host,
+        device_manager=device_manager,
+        devices=devices,
     )
     return core, hypervisor
 
@@ -105,7 +127,7 @@ def build(
 async def serve(bus: SdBus, paths: Paths, settings: HostSettings, probe_kernel: Path) -> None:
     """Serve until SIGTERM or SIGINT; guests go on after it."""
     loop = asyncio.get_running_loop()
-    core, hypervisor = build(paths, settings, probe_kernel, loop)
+    core, hypervisor = build(paths, settings, probe_kernel, loop, bus)
     service = DaemonService(core, Polkit(bus))
     service.export_to_dbus(OBJECT_PATH, bus)
     try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from uuid import uuid4
 
@@ -54,6 +54,9 @@ _DOCUMENTS: dict[Partition, Document] = {
 }
 
 
+PciFor = Callable[[Partition], Awaitable[tuple[list[str], dict[str, list[str]]]]]
+
+
 class _Slot:
     """What is being done with one partition."""
 
@@ -68,6 +71,7 @@ class Partitions:
 
     Args:
         on_change: told "partitions" whenever a state changed.
+        pci_for: says which PCI functions a partition starts with, and which it may not have and why.
     """
 
     def __init__(
@@ -81,8 +85,10 @@ class Partitions:
         specs: Specs,
         volumes: Mapping[Partition, QemuLuksVolume],
         on_change: Callable[[str], None],
+        pci_for: PciFor,
     ) -> None:
         self._state = state
+        self._pci_for = pci_for
         self._hypervisor = hypervisor
         self._fleet = fleet
         self._images = images
@@ -242,6 +248,7 @@ class Partitions:
             await asyncio.to_thread(machine.destroy)
             await self._networks.bring_up(name, self._fleet.inbox.in_force)
             tap = await self._networks.tap(name)
+            pci = await self._pci(name)
             spec = self._specs.domain(
                 name,
                 record,
@@ -250,6 +257,7 @@ class Partitions:
                 base=base,
                 tap=tap,
                 in_force=self._fleet.inbox.in_force,
+                pci=pci,
             )
             await asyncio.to_thread(self._start_paused, machine, volume, domain_xml(spec))
             await self._networks.adopt(name)
@@ -267,6 +275,13 @@ class Partitions:
             )
             undo.pop_all()
         self._state.log("done", f"The {name} partition was started ({accelerator.value})")
+
+    async def _pci(self, name: Partition) -> list[str]:
+        """The PCI functions to start with; what is refused is logged, and the start goes on without it."""
+        granted, refused = await self._pci_for(name)
+        for address, reasons in refused.items():
+            self._state.log("refused", f"The {name} partition starts without {address}: {'; '.join(reasons)}")
+        return granted
 
     def _start_paused(self, machine: Machine, volume: QemuLuksVolume, xml: str) -> None:
         forget_secret(self._hypervisor, volume.secret_uuid)

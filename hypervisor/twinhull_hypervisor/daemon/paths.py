@@ -41,6 +41,11 @@ class Paths:
         return self.run / "fetch.sock"
 
     @property
+    def devd_socket(self) -> Path:
+        """Where twinhull-devd listens."""
+        return self.run / "devd.sock"
+
+    @property
     def inbox(self) -> Path:
         """What fetch brought; nothing in it is trusted."""
         return self.fetch / "inbox"

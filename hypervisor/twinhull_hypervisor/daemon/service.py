@@ -10,12 +10,22 @@ import asyncio
 import functools
 import logging
 import os
+import re
 from collections.abc import Callable, Coroutine
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar, get_args
 
 import msgspec
 from sdbus import dbus_method_async_override, get_current_message
-from twinhull_policy.api.interface import LOG_LIMIT, RULES, URL_LIMIT, DaemonError, DaemonInterface
+from twinhull_policy.api.interface import (
+    LOG_LIMIT,
+    PORT_LIMIT,
+    RULES,
+    RULES_LIMIT,
+    URL_LIMIT,
+    DaemonError,
+    DaemonInterface,
+)
+from twinhull_policy.api.types import DeviceAnswer, KillSwitch
 from twinhull_policy.errors import Blame, TwinhullError, printable
 from twinhull_policy.names import Partition
 
@@ -25,6 +35,7 @@ from .secret import read_secret, wipe
 
 logger = logging.getLogger(__name__)
 
+PORT = re.compile(rf"[0-9a-z][0-9a-z.:-]{{0,{PORT_LIMIT - 1}}}")
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -86,6 +97,20 @@ def _partition(untrusted_name: str) -> Partition:
         raise UnknownPartition(name=printable(untrusted_name, 40)) from error
 
 
+def _port(untrusted_port: str) -> str:
+    """The name of a port or device, as far as its shape goes; whether there is one is for others to say."""
+    if PORT.fullmatch(untrusted_port) is None:
+        raise ArgumentOutOfBounds(argument="port", detail="a port as 'twinhull device list' has it")
+    return untrusted_port
+
+
+def _one_of(untrusted_word: str, words: Any, argument: str) -> Any:
+    """A word of a closed set, which ``words`` is the Literal of."""
+    if untrusted_word not in get_args(words):
+        raise ArgumentOutOfBounds(argument=argument, detail="one of " + ", ".join(get_args(words)))
+    return untrusted_word
+
+
 def _json(document: object) -> str:
     return msgspec.json.encode(document).decode()
 
@@ -114,7 +139,7 @@ class DaemonService(DaemonInterface):
 
     @guarded
     async def list_devices(self) -> str:
-        return _json(await self.core.devices())
+        return _json(await self.core.devices.infos())
 
     @guarded
     async def get_log(self, limit: int) -> str:
@@ -178,3 +203,35 @@ class DaemonService(DaemonInterface):
     @guarded
     async def prove_vpn(self) -> str:
         return _json(await self.core.prove_vpn())
+
+    @guarded
+    async def attach_device(self, port: str, partition: str, read_only: bool) -> None:
+        await self.core.devices.attach(_port(port), _partition(partition), read_only=read_only)
+
+    @guarded
+    async def detach_device(self, port: str) -> None:
+        await self.core.devices.detach(_port(port))
+
+    @guarded
+    async def answer_device(self, port: str, answer: str, remember: bool) -> None:
+        await self.core.devices.answer(
+            _port(port), _one_of(answer, DeviceAnswer, "answer"), remember=remember
+        )
+
+    @guarded
+    async def forget_device(self, port: str) -> None:
+        await self.core.devices.forget(_port(port))
+
+    @guarded
+    async def set_kill_switch(self, kind: str, off: bool) -> None:
+        await self.core.devices.switch(_one_of(kind, KillSwitch, "switch"), off=off)
+
+    @guarded
+    async def get_owner_rules(self) -> str:
+        return self.core.devices.owner_rules()
+
+    @guarded
+    async def set_owner_rules(self, document: str) -> None:
+        if len(document.encode()) > RULES_LIMIT:
+            raise ArgumentOutOfBounds(argument="rules", detail=f"at most {RULES_LIMIT} bytes")
+        self.core.devices.set_owner_rules(document)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import pwd
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -97,6 +98,7 @@ class Specs:
         base: Path,
         tap: str,
         in_force: InForce | None,
+        pci: Sequence[str] = (),
     ) -> DomainSpec:
         """The machine's definition. Raises NoImageOffered for the corporate one without a policy."""
         resources = self.resources(name, in_force)
@@ -120,6 +122,7 @@ class Specs:
             cpu_shares=PERSONAL_CPU_SHARES if name is Partition.PERSONAL else 1024,
             confined=self._host.confined(),
             agent_channel=True,
+            pci=tuple(pci),
         )
 
 

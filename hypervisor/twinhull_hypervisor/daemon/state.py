@@ -40,6 +40,10 @@ Document = Literal[
     "probe",
     "partition-corporate",
     "partition-personal",
+    "owner-rules",
+    "device-answers",
+    "device-ports",
+    "kill-switches",
 ]
 
 

@@ -7,6 +7,7 @@ list of device models QEMU is then started with.
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 
 from twinhull_hypervisor.domain.spec import Accelerator, Disk, DomainSpec, Network
@@ -104,7 +105,9 @@ def add_devices(root: ET.Element, spec: DomainSpec) -> None:
     devices = ET.SubElement(root, "devices")
     text(devices, "emulator", EMULATOR)
     add_disk(devices, spec.disk, spec.vcpus)
-    ET.SubElement(devices, "controller", type="usb", model="none")
+    # Devices that policy sends here are plugged into it; libvirt cannot add a controller later, and qemu-xhci
+    # has no more ports than 15.
+    ET.SubElement(devices, "controller", type="usb", model="qemu-xhci", ports="15")
     ET.SubElement(devices, "controller", type="virtio-serial", index="0")
     if spec.network is not None:
         add_network(devices, spec.network)
@@ -120,6 +123,8 @@ def add_devices(root: ET.Element, spec: DomainSpec) -> None:
     model = ET.SubElement(ET.SubElement(devices, "video"), "model", type="virtio", heads="1", primary="yes")
     ET.SubElement(model, "acceleration", accel3d="no")
     ET.SubElement(devices, "memballoon", model="virtio", autodeflate="on", freePageReporting="on")
+    for address in spec.pci:
+        add_pci(devices, address)
     rng = ET.SubElement(devices, "rng", model="virtio")
     text(rng, "backend", "/dev/urandom", model="random")
 
@@ -181,6 +186,21 @@ def add_graphics(devices: ET.Element) -> None:
     ET.SubElement(graphics, "mouse", mode="server")
     ET.SubElement(graphics, "clipboard", copypaste="no")
     ET.SubElement(graphics, "filetransfer", enable="no")
+
+
+def add_pci(devices: ET.Element, address: str) -> None:
+    """Append the ``hostdev`` element of a PCI function, ``0000:03:00.0``, without its option ROM.
+
+    Managed: libvirt binds vfio-pci before the machine starts and gives the function back when it has ended.
+    """
+    domain, bus, slot, function = re.split("[:.]", address)
+    root = ET.SubElement(devices, "hostdev", mode="subsystem", type="pci", managed="yes")
+    ET.SubElement(root, "driver", name="vfio")
+    source = ET.SubElement(root, "source")
+    ET.SubElement(
+        source, "address", domain=f"0x{domain}", bus=f"0x{bus}", slot=f"0x{slot}", function=f"0x{function}"
+    )
+    ET.SubElement(root, "rom", enabled="no")
 
 
 def add_security(root: ET.Element, spec: DomainSpec) -> None:

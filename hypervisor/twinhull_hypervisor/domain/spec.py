@@ -22,6 +22,10 @@ MAC_ADDRESS = re.compile(r"[0-9a-f][26ae](:[0-9a-f]{2}){5}")
 """Unicast and locally administered: never the address of a real card."""
 
 
+PCI_ADDRESS = re.compile(r"[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]")
+"""Domain, bus, slot and function, as sysfs writes them."""
+
+
 class Accelerator(StrEnum):
     """What executes the guest's instructions."""
 
@@ -68,6 +72,7 @@ class DomainSpec:
         confined: a mandatory access control driver is there, so libvirt must confine QEMU with it too.
         agent_channel: the SPICE agent's channel, by which the guest learns the window's size; clipboard and
             file transfer stay off whatever the guest says.
+        pci: addresses of PCI functions that are the machine's while it runs.
     """
 
     partition: Partition
@@ -83,6 +88,7 @@ class DomainSpec:
     cpu_shares: int = 1024
     confined: bool = False
     agent_channel: bool = False
+    pci: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what must never reach libvirt. Raises BadMachine."""
@@ -94,6 +100,7 @@ class DomainSpec:
             "uid and gid": 0 < self.uid < 2**31 and 0 < self.gid < 2**31,
             "paths": all(path.is_absolute() and str(path).isprintable() for path in paths),
             "tap": self.network is None or INTERFACE_NAME.fullmatch(self.network.tap) is not None,
+            "pci": all(PCI_ADDRESS.fullmatch(address) for address in self.pci),
             "mac": self.network is None or MAC_ADDRESS.fullmatch(self.network.mac) is not None,
         }
         for field, good in checks.items():
