@@ -20,6 +20,8 @@ MAX_INTERFACES = 32
 """USB_MAXINTERFACES of the kernel, a configuration."""
 
 _DEVICE, _CONFIGURATION, _INTERFACE, _ENDPOINT = 1, 2, 4, 5
+_CLASS_IN_INTERFACES = (0x00, 0xEF, 0xFF)
+"""Device classes that leave it to the interfaces: none, miscellaneous, vendor-specific."""
 _LEAST_LENGTH = {_DEVICE: 18, _CONFIGURATION: 9, _INTERFACE: 9, _ENDPOINT: 7}
 
 
@@ -42,6 +44,9 @@ def parse_usb_descriptors(
 ) -> DeviceFacts:
     """The facts in a descriptor blob; ``serial``, ``port`` and ``removable`` come from elsewhere.
 
+    A class that the device says it has as a whole, and none of its interfaces, is among ``interfaces`` too:
+    drivers may go by it (the hub driver does: hub_id_table in drivers/usb/core/hub.c).
+
     Refused with MalformedDescriptors: anything over ``MAX_BYTES``, lengths that do not add up, descriptors
     out of place, and counts of configurations or interfaces that are not what is there.
     """
@@ -61,6 +66,9 @@ def parse_usb_descriptors(
         place = _configuration(untrusted, place, interfaces)
     if place != len(untrusted):
         raise MalformedDescriptors(detail="bytes after the last configuration")
+    whole = _triple(device.body[4:7])
+    if device.body[4] not in _CLASS_IN_INTERFACES and not any(i[:2] == whole[:2] for i in interfaces):
+        interfaces[whole] = None
     return DeviceFacts(
         bus="usb",
         vendor=f"{vendor:04x}",
@@ -70,6 +78,10 @@ def parse_usb_descriptors(
         port=port,
         removable=removable,
     )
+
+
+def _triple(codes: bytes) -> str:
+    return ":".join(f"{code:02x}" for code in codes)
 
 
 def _next(untrusted: bytes, place: int, end: int) -> _Descriptor:
@@ -106,7 +118,7 @@ def _configuration(untrusted: bytes, place: int, interfaces: dict[str, None]) ->
             if (number, alternate) in settings:
                 raise MalformedDescriptors(detail="an interface is described twice")
             settings.add((number, alternate))
-            interfaces[":".join(f"{byte:02x}" for byte in descriptor.body[5:8])] = None
+            interfaces[_triple(descriptor.body[5:8])] = None
     if len({number for number, _ in settings}) != count:
         raise MalformedDescriptors(detail="not as many interfaces as it says")
     return end
