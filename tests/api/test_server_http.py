@@ -91,6 +91,40 @@ async def test_one_token_at_once_by_many(server: FleetServer, tmp_path: Path) ->
     assert await refusal(enrol(server, token, IdentityStore(tmp_path / "late"))) == "TH-SRV-022"
 
 
+async def test_a_key_that_enrols_again_is_one_device(server: FleetServer, tmp_path: Path) -> None:
+    """The answer to the first token was lost, and the next try comes with another."""
+    store = IdentityStore(tmp_path / "laptop")
+    first = await enrol(server, server.token(), store)
+    second = await enrol(server, server.token(), store)
+    assert first["device_id"] != second["device_id"]
+    devices = {device["device_id"]: device for device in server.json("device", "list")}
+    assert devices[first["device_id"]]["revoked_at"] is not None
+    assert devices[second["device_id"]]["revoked_at"] is None
+    assert server.cli("device", "wireguard-peers").count("[Peer]") == 1
+
+
+def test_an_image_whose_publication_was_cut_short_is_published_by_the_next_try(
+    server: FleetServer, tmp_path: Path
+) -> None:
+    """Killed after the targets were signed and before snapshot and timestamp named them."""
+    metadata = Layout(server.directory).metadata
+    before = {path.name: path.read_bytes() for path in metadata.iterdir()}
+    image = tmp_path / "image.qcow2"
+    image.write_bytes(b"an image")
+    add = ("image", "add", image, "--name", "corporate-small", "--partition", "corporate")
+    server.cli(*add)
+    for path in metadata.iterdir():
+        if path.name.endswith((".snapshot.json", "timestamp.json")):
+            path.unlink()
+            if path.name in before:
+                path.write_bytes(before[path.name])
+    server.cli(*add)
+    named = json.loads((metadata / "timestamp.json").read_bytes())["signed"]["meta"]["snapshot.json"]
+    snapshot = json.loads((metadata / f"{named['version']}.snapshot.json").read_bytes())["signed"]
+    newest = max(int(path.name.split(".")[0]) for path in metadata.glob("*.targets.json"))
+    assert snapshot["meta"]["targets.json"]["version"] == newest > 1
+
+
 async def test_expired_token(server: FleetServer, tmp_path: Path) -> None:
     token = server.token()
     tokens = storage.tokens

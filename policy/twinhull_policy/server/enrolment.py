@@ -2,7 +2,8 @@
 
 The token is stored hashed and consumed by a conditional UPDATE inside the transaction that makes the device,
 so of two laptops that present it at once exactly one gets in. A laptop that lost the answer asks again with
-the same key and gets the same identity; any other key is refused.
+the same key and gets the same identity; any other key is refused. With another token the same key is the same
+laptop enrolling again: what it was before is revoked, so that no laptop counts twice.
 """
 
 from __future__ import annotations
@@ -164,6 +165,9 @@ def _enrolled_before(
 def _add_device(connection: Connection, token: Row[tuple[object, ...]], key_name: str, wireguard: str) -> str:
     device_id = f"d-{secrets.token_hex(8)}"
     now = time.time()
+    again = update(s.devices).where(s.devices.c.key_sha256 == key_name, s.devices.c.revoked_at.is_(None))
+    if connection.execute(again.values(revoked_at=now, address=None)).rowcount:
+        s.record(connection, device_id, "supersede", f"key {key_name} enrolled before")
     connection.execute(
         insert(s.devices).values(
             device_id=device_id,

@@ -107,21 +107,26 @@ def add_image(layout: Layout, source: Path, name: str) -> tuple[str, str, int]:
         targets.signed.version += 1
         targets.signed.expires = _in(TARGETS_LIFE)
         _write(layout, targets, f"{targets.signed.version}.targets.json", signer)
-        sign_online(layout, force=True)
+    sign_online(layout)
     return target, sha256, length
 
 
-def sign_online(layout: Layout, *, force: bool = False) -> bool:
-    """Re-sign snapshot and timestamp if half their life is over, or at once. Returns whether it did."""
+def sign_online(layout: Layout) -> bool:
+    """Re-sign snapshot and timestamp if half their life is over, or if they name older targets.
+
+    So a publication that was cut short is finished by the next one. Returns whether it did.
+    """
     timestamp = Metadata[Timestamp].from_bytes((layout.metadata / "timestamp.json").read_bytes())
-    if not force and timestamp.signed.expires > _in(ONLINE_LIFE / 2):
-        return False
     snapshot = Metadata[Snapshot].from_bytes(
         (layout.metadata / f"{timestamp.signed.snapshot_meta.version}.snapshot.json").read_bytes()
     )
+    newest = _newest(layout, "targets").signed.version
+    current = snapshot.signed.meta["targets.json"].version == newest
+    if current and timestamp.signed.expires > _in(ONLINE_LIFE / 2):
+        return False
     snapshot.signed.version += 1
     snapshot.signed.expires = _in(ONLINE_LIFE)
-    snapshot.signed.meta["targets.json"] = MetaFile(_newest(layout, "targets").signed.version)
+    snapshot.signed.meta["targets.json"] = MetaFile(newest)
     timestamp.signed.version += 1
     timestamp.signed.expires = _in(ONLINE_LIFE)
     timestamp.signed.snapshot_meta = MetaFile(snapshot.signed.version)

@@ -60,8 +60,9 @@ def is_initialised(layout: Layout) -> bool:
 def initialise(layout: Layout, settings: Settings, owner: str = "") -> None:
     """Make a server in ``layout.directory``.
 
-    The database comes last, so an interrupted run leaves no half server behind. With ``owner`` (needs root)
-    everything the serving process uses is given to that user; ``offline/`` and ``authority/`` are not.
+    The database's version comes last, so an interrupted run leaves no half server behind. With ``owner``
+    (needs root) everything the serving process uses is given to that user; ``offline/`` and ``authority/``
+    are not.
 
     Raises AlreadyInitialised, BadName, BadSetting.
     """
@@ -88,10 +89,12 @@ def initialise(layout: Layout, settings: Settings, owner: str = "") -> None:
         connection.execute(insert(s.settings), [{"key": k, "value": v} for k, v in values.items()])
         connection.execute(insert(s.groups).values(name=DEFAULT_GROUP, created_at=time.time()))
         s.record(connection, "admin", "init", f"tenant {settings.tenant}")
-        connection.exec_driver_sql(f"PRAGMA user_version = {s.VERSION}")
     layout.database.chmod(0o600)
     if owner:
         _give(layout, owner)
+    # This makes it an initialised server, so everything else has to be right by now.
+    with storage.write() as connection:
+        connection.exec_driver_sql(f"PRAGMA user_version = {s.VERSION}")
 
 
 def _url(host: str, port: int) -> str:
