@@ -38,6 +38,8 @@ def test_a_file_open_to_others_is_refused(tmp_path: Path, mode: int) -> None:
         '{"url": 1, "token": "t"}',
         "[" * (LIMIT - 1),
         GOOD + " " * LIMIT,
+        GOOD.replace("correct horse", "short"),
+        GOOD.replace("correct horse", "correct horse" * 100),
     ],
 )
 def test_anything_else_is_refused(tmp_path: Path, content: str) -> None:

@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 import msgspec
+from twinhull_policy.api.interface import SECRET_LIMIT
 from twinhull_policy.errors import printable
 from twinhull_policy.names import Partition
 
@@ -14,6 +15,8 @@ from twinhull_client.errors import AnswersMalformed, AnswersNotPrivate, FileNotR
 
 LIMIT = 16 * 1024
 """Longest answer file, bytes."""
+PASSPHRASE_LEAST = 8
+"""Shortest passphrase the core takes, bytes. Asked here too: afterwards the laptop would be half set up."""
 
 
 class Answers(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -36,7 +39,8 @@ class Answers(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 def read_answers(path: Path) -> Answers:
     """Read an answer file, once its mode shows that only its owner can.
 
-    Raises FileNotReadable, AnswersNotPrivate (any permission for group or others) or AnswersMalformed.
+    Raises FileNotReadable, AnswersNotPrivate (any permission for group or others) or AnswersMalformed, also
+    for a passphrase that no partition could be created with.
     """
     shown = printable(str(path), 120)
     try:
@@ -50,6 +54,11 @@ def read_answers(path: Path) -> Answers:
     if len(untrusted_content) > LIMIT:
         raise AnswersMalformed(reason=f"it is longer than {LIMIT} bytes")
     try:
-        return msgspec.json.decode(untrusted_content, type=Answers)
+        answers = msgspec.json.decode(untrusted_content, type=Answers)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise AnswersMalformed(reason=printable(str(error))) from error
+    for partition, secret in answers.passphrases().items():
+        if not PASSPHRASE_LEAST <= len(secret.encode()) <= SECRET_LIMIT:
+            bounds = f"{PASSPHRASE_LEAST} to {SECRET_LIMIT} bytes"
+            raise AnswersMalformed(reason=f"passphrase_{partition} has to be {bounds} long")
+    return answers

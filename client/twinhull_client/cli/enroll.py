@@ -114,13 +114,16 @@ def _create(partition: Partition, secret: str) -> None:
 
 
 async def _wait_for_image(daemon: Daemon, partition: Partition) -> bool:
-    """Wait until a partition's image is here; False if the partition exists already."""
+    """Wait until a partition's image is here, or none is offered; False if the partition exists already.
+
+    The core knows why there is no image, and says so when the partition is created.
+    """
     deadline = time.monotonic() + IMAGE_WAIT
     while time.monotonic() < deadline:
         status = await daemon.status()
         if any(p.name == partition and p.state != "absent" for p in status.partitions):
             return False
-        if any(image.partition == partition and image.ready for image in status.images):
+        if all(image.ready for image in status.images if image.partition == partition):
             return True
         await asyncio.sleep(LOOK_AGAIN)
     raise ImageWaitExpired(partition=partition, minutes=IMAGE_WAIT // 60)
