@@ -8,6 +8,7 @@ Addresses are of the documentation blocks (RFC 5737). Nothing of it is connected
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from pathlib import Path
 from .commands import CommandError, Ledger, Process, inside, leave_running, run
 
 STATE = Path("/run/twinhull-demo")
+NAMESPACES = Path("/run/netns")
+"""Where ip-netns(8) keeps names."""
 UNDERLAY, INTERNET, GATEWAY = "th-underlay", "th-internet", "th-gateway"
 UNDERLAY_ADDRESS = "198.51.100.2"
 ROUTER_ADDRESS = "198.51.100.1"
@@ -29,6 +32,11 @@ TUNNEL = "th-gw0"
 UAPI_SOCKET = Path("/var/run/wireguard") / f"{TUNNEL}.sock"
 NAMES_OUTSIDE = ("www.example", "connectivity-check.example", "detectportal.example", "connectivity.example")
 NAMES_INSIDE = {"intranet.corp.example": INTRANET_ADDRESS, "gateway.corp.example": TUNNEL_DNS}
+PROCESSES = {
+    INTERNET: ("internet", "internet-dns"),
+    GATEWAY: ("gateway", "gateway-dns", "intranet"),
+}
+"""What runs in a namespace; "gateway" is missing where the kernel has WireGuard."""
 LINKS = (  # namespace, interface, address, peer's namespace, interface, address; each /24
     (UNDERLAY, "uplink0", UNDERLAY_ADDRESS, INTERNET, "laptop0", ROUTER_ADDRESS),
     (GATEWAY, "uplink0", GATEWAY_ADDRESS, INTERNET, "company0", ROUTER_GATEWAY_SIDE),
@@ -71,6 +79,8 @@ class Demo:
         self.state.mkdir(mode=0o755, parents=True, exist_ok=True)
         for namespace in (UNDERLAY, INTERNET, GATEWAY):
             self._namespace(namespace)
+        for namespace in PROCESSES:
+            self._end_strays(namespace)
         for link in LINKS:
             _connect(*link)
         run(inside(UNDERLAY, "ip", "route", "replace", "default", "via", ROUTER_ADDRESS))
@@ -81,12 +91,16 @@ class Demo:
         names = dict.fromkeys(NAMES_OUTSIDE, ROUTER_ADDRESS)
         self._names("internet-dns", INTERNET, [ROUTER_ADDRESS], names, upstream="")
         self.start_gateway()
+        (self.state / "up").touch()
         return self.public_key()
 
     def down(self) -> None:
         """End the processes, remove the namespaces and the state: what up made and nothing else."""
         for name in self.ledger.names():
             self.ledger.end(name)
+        for namespace in PROCESSES:
+            if (self.state / f"made-{namespace}").exists():
+                self._end_strays(namespace)
         UAPI_SOCKET.unlink(missing_ok=True)
         present = _namespaces()
         for namespace in (GATEWAY, INTERNET, UNDERLAY):
@@ -131,6 +145,7 @@ class Demo:
         present = _namespaces()
         running = [name for name in self.ledger.names() if self.ledger.get(name)]
         return {
+            "up": (self.state / "up").exists() and GATEWAY in present and self._whole(running),
             "namespaces": [name for name in (UNDERLAY, INTERNET, GATEWAY) if name in present],
             "running": running,
             "gateway": f"{GATEWAY_ADDRESS}:{GATEWAY_PORT}",
@@ -142,35 +157,55 @@ class Demo:
         """Make it, and a note that it is ours to remove, first: a crash between leaves the note alone."""
         if name not in _namespaces():
             (self.state / f"made-{name}").touch()
+            # What is left of an interrupted "ip netns add" is a name without a namespace.
+            (NAMESPACES / name).unlink(missing_ok=True)
             run(["ip", "netns", "add", name])
-            # IPv4 only, and so nothing on these wires that the demonstration did not send.
-            ipv6 = "/proc/sys/net/ipv6/conf"
-            if Path(ipv6).exists():
-                run(
-                    inside(name, "tee", f"{ipv6}/all/disable_ipv6", f"{ipv6}/default/disable_ipv6"), input="1"
-                )
+        # IPv4 only, and so nothing on these wires that the demonstration did not send.
+        ipv6 = "/proc/sys/net/ipv6/conf"
+        if Path(ipv6).exists():
+            run(inside(name, "tee", f"{ipv6}/all/disable_ipv6", f"{ipv6}/default/disable_ipv6"), input="1")
         run(inside(name, "ip", "link", "set", "lo", "up"))
 
+    def _whole(self, running: list[str]) -> bool:
+        """Whether every part is there."""
+        wanted = {name for names in PROCESSES.values() for name in names} - {"gateway"}
+        return wanted <= set(running) and self._has_key()
+
+    def _end_strays(self, namespace: str) -> None:
+        """End what we left running there and did not come to note: an interruption fell between the two."""
+        noted = {process.pid for name in self.ledger.names() if (process := self.ledger.get(name))}
+        for pid in run(["ip", "netns", "pids", namespace], check=False).split():
+            if int(pid) not in noted:
+                with contextlib.suppress(ProcessLookupError):
+                    Process.of(int(pid)).end()
+
+    def _has_key(self) -> bool:
+        """Whether the tunnel is there and has its key."""
+        shown = run(inside(GATEWAY, "wg", "show", TUNNEL, "public-key"), check=False).strip()
+        return shown == self.public_key()
+
     def _tunnel(self) -> None:
-        if _has_link(GATEWAY, TUNNEL):
-            return
-        UAPI_SOCKET.unlink(missing_ok=True)
         try:
-            run(inside(GATEWAY, "ip", "link", "add", TUNNEL, "type", "wireguard"))
-        except CommandError:  # no WireGuard in this kernel
-            run(inside(GATEWAY, "wireguard-go", TUNNEL))
-            self.ledger.put("gateway", _holder_of(TUNNEL))
-        try:
+            if not self._has_key():
+                self._make_tunnel()
             self._configure_tunnel()
         except CommandError:
             self.stop_gateway()  # so that the next attempt starts from nothing
             raise
 
-    def _configure_tunnel(self) -> None:
+    def _make_tunnel(self) -> None:
+        self.stop_gateway()
+        try:
+            run(inside(GATEWAY, "ip", "link", "add", TUNNEL, "type", "wireguard"))
+        except CommandError:  # no WireGuard in this kernel
+            run(inside(GATEWAY, "wireguard-go", TUNNEL))
+            self.ledger.put("gateway", _holder_of(TUNNEL))
         run(
             inside(GATEWAY, "wg", "setconf", TUNNEL, "/dev/stdin"),
             input=f"[Interface]\nPrivateKey = {self._key()}\nListenPort = {GATEWAY_PORT}\n",
         )
+
+    def _configure_tunnel(self) -> None:
         for address in (f"{TUNNEL_DNS}/16", f"{INTRANET_ADDRESS}/32"):
             run(inside(GATEWAY, "ip", "address", "replace", address, "dev", TUNNEL))
         run(inside(GATEWAY, "ip", "link", "set", TUNNEL, "mtu", "1420", "up"))
@@ -230,7 +265,11 @@ class Demo:
 
 
 def _namespaces() -> set[str]:
-    return {line.split()[0] for line in run(["ip", "netns", "list"]).splitlines() if line.strip()}
+    """The names that a namespace is mounted under, as ``ip netns`` does; not those of plain files."""
+    if not NAMESPACES.is_dir():
+        return set()
+    here = NAMESPACES.stat().st_dev
+    return {path.name for path in NAMESPACES.iterdir() if path.stat().st_dev != here}
 
 
 def _has_link(namespace: str, name: str) -> bool:

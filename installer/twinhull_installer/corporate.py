@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from twinhull_installer import paths, services, sizes, system
+from twinhull_installer import daemons, paths, services, sizes, system
 from twinhull_installer.context import Context
 from twinhull_installer.errors import WaitedTooLong
 from twinhull_installer.journal import write_whole
@@ -21,8 +21,6 @@ PARTITIONS = ("corporate", "personal")
 ROUTES = ["10.77.0.0/16"]
 DNS = ["10.77.0.1"]
 """Of the company, docs/architecture.md, "The demonstration corporate side"."""
-NAMESPACES = 3
-"""How many the demonstration network is made of."""
 Record = dict[str, Any]
 
 
@@ -87,7 +85,7 @@ def server_runs(context: Context) -> bool:
     return (
         (SERVER_DIRECTORY / "server.sqlite").exists()
         and services.runs_current(system.SERVER)
-        and ADMIN_SOCKET.exists()
+        and daemons.connects(ADMIN_SOCKET)
     )
 
 
@@ -99,9 +97,11 @@ def start_server(context: Context, progress: Progress) -> None:
     """
     progress.detail("certificates and signing keys")
     server(context, "--dir", SERVER_DIRECTORY, "init", "--owner", "twinhull-server", "--if-needed")
+    for directory in (paths.SERVICE_RUN, paths.SERVICE_LOGS):
+        context.journal.directory(directory)
     progress.detail("starting")
     services.start_current(context.runner, system.SERVER)
-    if not wait_until(ADMIN_SOCKET.exists, 60):
+    if not wait_until(lambda: daemons.connects(ADMIN_SOCKET), 60):
         log = paths.SERVICE_LOGS / f"{system.SERVER}.log"
         raise WaitedTooLong(seconds=60, what="the fleet server", detail="", log=log)
 
@@ -116,13 +116,13 @@ def network(context: Context, *arguments: str) -> str:
 
 
 def network_state(context: Context) -> Record | None:
-    """What the demonstration network says of itself; None while it is not up."""
+    """What the demonstration network says of itself; None while it is not up, or not all of it."""
     command: list[str | Path] = ["/usr/bin/python3", "-P", context.installer / "corporate_side", "status"]
     asked = context.runner.run(command, check=False, secret=True)
     if asked.status != 0:
         return None
     state: Record = json.loads(asked.output)
-    return state if len(state["namespaces"]) == NAMESPACES and state["running"] else None
+    return state if state["up"] else None
 
 
 def start_network(context: Context, progress: Progress) -> None:

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from twinhull_installer import boot, corporate, daemons, laptop, paths, services, system
+from twinhull_installer import boot, corporate, daemons, laptop, paths, process, services, system
 from twinhull_installer.context import Context
 from twinhull_installer.journal import Made, is_ours, remove_path
 from twinhull_installer.run import Runner
@@ -111,6 +111,9 @@ def remove(context: Context, made: Made) -> None:
     if made.kind == "daemon":
         daemons.stop(context, made.name)
     elif made.kind == "user" and system.user_exists(made.name):
+        # An account of ours with a program still running (the desktop app, say) could not be removed.
+        for identity in process.of_user(system.account(made.name).pw_uid):
+            process.stop(identity, 10.0)
         context.runner.run(["userdel", made.name])
     elif made.kind == "group" and system.group_exists(made.name):
         context.runner.run(["groupdel", made.name])

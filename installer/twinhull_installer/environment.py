@@ -37,8 +37,9 @@ def key(locks: Iterable[Path]) -> str:
 
 
 def build(runner: Runner, directory: Path, locks: list[Path], progress: Progress) -> None:
-    """Make an environment from lock files, or finish one whose making was interrupted.
+    """Make an environment from lock files.
 
+    One whose making was interrupted is made anew: pip takes a package for installed that was half unpacked.
     Every download is checked against the hash in the lock. The build tools come from a lock too, and
     packages without a wheel are built with those instead of whatever is newest.
     """
@@ -49,11 +50,10 @@ def build(runner: Runner, directory: Path, locks: list[Path], progress: Progress
         "--disable-pip-version-check",
         "--no-input",
     ]
-    whole = (directory / "bin/python").exists() and runner.run([*pip, "--version"], check=False).status == 0
-    if not whole:
-        shutil.rmtree(directory, ignore_errors=True)
-        progress.detail("making the environment")
-        runner.run([PYTHON, "-m", "venv", directory], timeout=300)
+    if directory.exists():
+        shutil.rmtree(directory)
+    progress.detail("making the environment")
+    runner.run([PYTHON, "-m", "venv", directory], timeout=300)
 
     def on_line(line: str) -> None:
         if line.startswith(("Collecting ", "Downloading ", "Building ", "Installing ")):
@@ -126,6 +126,8 @@ def program_done(context: Context) -> bool:
 def install_program(context: Context, progress: Progress) -> None:
     """Build Twinhull's wheel from the source tree, offline, and install it; link its commands."""
     stamp = source_key(context.repository)
+    # From here on it is of no known state until it is whole.
+    paths.SOURCE_STAMP.unlink(missing_ok=True)
     python = paths.VENV / "bin" / "python"
     wheels = paths.STATE / "wheel"
     shutil.rmtree(wheels, ignore_errors=True)

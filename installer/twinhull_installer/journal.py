@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,11 +18,13 @@ from twinhull_installer.errors import AlreadyRunning, NotOurs
 
 Kind = Literal["file", "link", "tree", "user", "group", "daemon", "network"]
 KINDS = frozenset(get_args(Kind))
+ORPHAN_SECONDS = 300.0
+"""How long a run waits for the commands of a killed one: an image build takes a minute or two to unwind."""
 
 OUR_PATHS = (
     paths.PREFIX, paths.STATE, paths.SERVICE_LOGS, paths.SERVICE_RUN, paths.DAEMON_RUN, paths.CACHE,
     paths.HOST_SETTINGS.parent, paths.BUS_POLICY, paths.POLKIT_ACTIONS, paths.POLKIT_OWNER_RULE,
-    paths.SYSUSERS, paths.TMPFILES, Path("/run/twinhull"), Path("/run/twinhull-devd"),
+    paths.SYSUSERS, paths.TMPFILES, paths.LOCK, Path("/run/twinhull"), Path("/run/twinhull-devd"),
     paths.MODPROBE_USB, paths.MODULES_USB, paths.UDEV_USB,
     Path("/var/lib/twinhull"), Path("/var/lib/twinhull-netd"),
     Path("/var/lib/twinhull-fetch"), Path("/var/lib/twinhull-server"), Path("/home") / paths.OWNER,
@@ -98,7 +101,7 @@ class Journal:
         if path.exists() and not self.has("link", path):
             raise NotOurs(path=path)
         self.add("link", path)
-        temporary = path.with_name(f".{path.name}.new")
+        temporary = _unfinished(path)
         temporary.unlink(missing_ok=True)
         temporary.symlink_to(target)
         temporary.rename(path)
@@ -111,7 +114,7 @@ class Journal:
 
 def write_whole(path: Path, content: str, mode: int) -> None:
     """Replace a file so that a crash leaves the old one or the new one."""
-    temporary = path.with_name(f".{path.name}.new")
+    temporary = _unfinished(path)
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -120,6 +123,11 @@ def write_whole(path: Path, content: str, mode: int) -> None:
         os.fchmod(file.fileno(), mode)
         os.fsync(file.fileno())
     temporary.rename(path)
+
+
+def _unfinished(path: Path) -> Path:
+    """What a file or link is called until it is whole."""
+    return path.with_name(f".{path.name}.new")
 
 
 def is_ours(path: Path) -> bool:
@@ -143,22 +151,43 @@ def remove_path(path: Path) -> None:
         path.unlink()
     elif path.is_dir():
         shutil.rmtree(path)
+    _unfinished(path).unlink(missing_ok=True)
 
 
 @contextmanager
-def exclusive(path: Path = paths.STATE) -> Iterator[None]:
-    """Let only one installer run at a time.
+def exclusive(state: Path = paths.STATE, lock: Path = paths.LOCK) -> Iterator[int]:
+    """Let only one installer run at a time, and only once the commands of one that was killed have ended.
+
+    Args:
+        state: the state directory, made where it is missing; locked by the run itself.
+        lock: a file locked by the run and by each of its commands, which inherit the descriptor.
+
+    Yields:
+        That descriptor, for :attr:`.run.Runner.held`.
 
     Raises:
-        AlreadyRunning: another one does.
+        AlreadyRunning: another one does, or what it left running does not end within ORPHAN_SECONDS.
     """
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    own = os.open(state, os.O_RDONLY | os.O_DIRECTORY)
+    shared = os.open(lock, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
+        _lock(own, 0.0)
+        _lock(shared, ORPHAN_SECONDS)
+        yield shared
+    finally:
+        os.close(shared)
+        os.close(own)
+
+
+def _lock(descriptor: int, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise AlreadyRunning from error
-        yield
-    finally:
-        os.close(descriptor)
+            if time.monotonic() >= deadline:
+                raise AlreadyRunning from error
+            time.sleep(0.1)
+        else:
+            return

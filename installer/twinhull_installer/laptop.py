@@ -9,13 +9,14 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import time
 from pathlib import Path
 
 from twinhull_installer import corporate, paths, services, system
 from twinhull_installer.context import Context
 from twinhull_installer.corporate import PARTITIONS, Record
-from twinhull_installer.errors import WaitedTooLong
+from twinhull_installer.errors import CommandFailed, WaitedTooLong
 from twinhull_installer.journal import write_whole
 from twinhull_installer.run import LONG
 from twinhull_installer.steps import Progress, elapsed, wait_until
@@ -61,8 +62,6 @@ def start_services(context: Context, progress: Progress) -> None:
         WaitedTooLong: the core does not answer on the bus.
     """
     corporate.install_probe_kernel(context)
-    for directory in (paths.SERVICE_RUN, paths.SERVICE_LOGS):
-        context.journal.directory(directory)
     for name in system.SERVICES:
         progress.detail(name)
         services.start_current(context.runner, name)
@@ -107,8 +106,8 @@ def gateway_knows(context: Context) -> bool:
     state = corporate.network_state(context)
     if state is None or not corporate.server_runs(context):
         return False
-    known = {line.split()[0] for line in state["peers"]}
-    wanted = {key for key, _ in peers(context)}
+    known = {(key, address) for key, address in (line.split() for line in state["peers"])}
+    wanted = set(peers(context))
     return bool(wanted) and wanted <= known
 
 
@@ -199,12 +198,16 @@ def partitions_run(context: Context) -> bool:
 def start_partitions(context: Context, progress: Progress) -> None:
     """Create both partitions' encrypted disks, start them, and wait until their guests are up."""
     for name in PARTITIONS:
-        state = states(context).get(name, "absent")
         secret = passphrase(name)
-        if state == "absent":
+        if states(context).get(name, "absent") == "absent":
             progress.detail(f"creating {name}")
-            twinhull(context, "partition", "create", name, "--passphrase-file", "-", stdin=secret)
-        if states(context).get(name) not in ("running", "starting"):
+            try:
+                twinhull(context, "partition", "create", name, "--passphrase-file", "-", stdin=secret)
+            except CommandFailed:
+                # The core goes on with what an interrupted run asked for; then it exists by now.
+                if states(context).get(name, "absent") == "absent":
+                    raise
+        if states(context).get(name) != "running":
             progress.detail(f"starting {name}")
             twinhull(context, "partition", "start", name, "--passphrase-file", "-", stdin=secret)
     began = time.monotonic()
@@ -270,8 +273,10 @@ def take_picture(context: Context, progress: Progress) -> None:
     command += ["--wait", str(wait), "--settle", str(SETTLE_SECONDS[size])]
     variables = {"QT_QPA_PLATFORM": "offscreen", "XDG_RUNTIME_DIR": str(directory), "HOME": str(directory)}
     context.runner.run(command, timeout=wait + 60, user=context.owner, environment=variables)
-    screenshot_path(context).write_bytes(taken.read_bytes())
-    screenshot_path(context).chmod(0o644)
+    whole = screenshot_path(context).with_suffix(".new")
+    shutil.copyfile(taken, whole)
+    whole.chmod(0o644)
+    whole.rename(screenshot_path(context))
     progress.result(str(screenshot_path(context)))
 
 
@@ -297,7 +302,8 @@ def stop_partitions(context: Context) -> None:
     for name in PARTITIONS:
         domain = f"twinhull-{name}"
         for verb in (["destroy", domain], ["undefine", domain, "--nvram"]):
-            with contextlib.suppress(FileNotFoundError):
+            # There is no virsh before the first step has ended.
+            with contextlib.suppress(CommandFailed):
                 context.runner.run(["virsh", "-c", "qemu:///system", *verb], check=False)
 
 

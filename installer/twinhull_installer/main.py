@@ -6,9 +6,11 @@ import argparse
 import os
 import platform
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
+from types import FrameType
 
 from twinhull_installer import (
     checks,
@@ -190,7 +192,7 @@ def install(context: Context) -> None:
         introduce(context)
     # Not recorded in the journal: --down removes it last, after everything the journal names.
     paths.STATE.mkdir(mode=0o700, parents=True, exist_ok=True)
-    run_steps(install_steps(context), context.runner, sys.stdout)
+    run_steps(install_steps(context), context.runner, sys.stdout, stop_if_asked)
     context.fact("finished").touch(mode=0o600)
     opened = laptop.open_desktop(context)
     sys.stdout.write("\n" + laptop.twinhull(context, "status") + "\n")
@@ -204,21 +206,47 @@ def install(context: Context) -> None:
     sys.stdout.write(NEXT.format(as_owner=prefix, third=third))
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, or a signal that asks as much: all end a run the same way, and its command with it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+_asked: list[int] = []
+
+
+def interrupt(number: int, _frame: FrameType | None) -> None:
+    """Raises Interrupted wherever the program is."""
+    _asked.append(number)
+    raise Interrupted(number)
+
+
+def stop_if_asked() -> None:
+    """Raises Interrupted if a signal came whose exception got lost, in a destructor say (docs of signal)."""
+    if _asked:
+        raise Interrupted(_asked[0])
+
+
 def main(arguments: list[str], repository: Path) -> int:
     """The command; returns its exit status."""
     began = time.monotonic()
     os.umask(0o022)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
     try:
         options = parse(arguments)
         size = "small" if options.small else "desktop"
         installed = (paths.STATE / "finished").exists()
         checks.check("installer/quickstart " + " ".join(arguments), size, installed or options.down)
-        with exclusive():
+        with exclusive() as held:
             owner = choose_owner(os.environ.get("SUDO_USER", ""))
-            context = Context(repository, options, Runner(paths.LOG), Journal(), owner)
+            context = Context(repository, options, Runner(paths.LOG, (held,)), Journal(), owner)
             context.runner.note(f"quickstart {' '.join(arguments)} on {platform.platform()}")
             if options.down:
-                run_steps(down.steps(context), context.runner, sys.stdout)
+                run_steps(down.steps(context), context.runner, sys.stdout, stop_if_asked)
+                paths.LOCK.unlink(missing_ok=True)
                 sys.stdout.write("Everything it made is gone.\n")
             else:
                 install(context)
@@ -227,8 +255,8 @@ def main(arguments: list[str], repository: Path) -> int:
         services.report(error)
         sys.stderr.write(f"Full output: {paths.LOG}\n")
         return 2 if isinstance(error, BadUsage) else 1
-    except KeyboardInterrupt:
+    except Interrupted as error:
         sys.stderr.write("\nStopped. Run the same command again to go on from here.\n")
-        return 130
+        return 128 + error.number
     sys.stdout.write(f"\nDone in {elapsed(time.monotonic() - began)}.\n")
     return 0

@@ -24,7 +24,7 @@ def missing(runner: Runner, names: list[str]) -> list[str]:
 
 
 def install(runner: Runner, names: list[str], progress: Progress) -> None:
-    """Install what is missing, without recommends, never asking.
+    """Install what is missing, without recommends, never asking; first finish what was interrupted.
 
     Services do not start by being installed: what Twinhull needs is started by a later step.
     """
@@ -48,4 +48,11 @@ def install(runner: Runner, names: list[str], progress: Progress) -> None:
         if line.startswith(("Get:", "Unpacking ", "Setting up ")):
             progress.detail(line)
 
-    runner.stream(["apt-get", *options, "install", *wanted], on_line, environment=environment)
+    # After an interruption apt refuses everything until both are done: "dpkg was interrupted" and unmet
+    # dependencies. Both are no-ops otherwise. What is installed may start daemons, which must not be held.
+    for command in (
+        ["dpkg", "--force-confold", "--configure", "-a"],
+        ["apt-get", *options, "--fix-broken", "install"],
+        ["apt-get", *options, "install", *wanted],
+    ):
+        runner.stream(command, on_line, environment=environment, held=False)

@@ -20,6 +20,8 @@ STATE = Path("/var/lib/twinhull-quickstart")
 JOURNAL = STATE / "made.json"
 PASSPHRASES = STATE / "passphrases"
 LOG = Path("/var/log/twinhull-quickstart.log")
+LOCK = Path("/run/twinhull-quickstart.lock")
+"""Held by every command of a run, see ``journal.exclusive``."""
 SERVICE_LOGS = Path("/var/log/twinhull")
 SERVICE_RUN = Path("/run/twinhull-services")
 DAEMON_RUN = Path("/run/twinhull-quickstart")

@@ -80,3 +80,17 @@ def find(program: str) -> Identity | None:
         if executable == os.path.realpath(program):
             return identify(entry)
     return None
+
+
+def of_user(uid: int) -> list[Identity]:
+    """The processes that run as a user."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                identity = identify(int(entry.name)) if entry.stat().st_uid == uid else None
+            except FileNotFoundError:
+                continue
+            if identity is not None:
+                found.append(identity)
+    return found

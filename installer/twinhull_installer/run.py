@@ -40,10 +40,12 @@ class Runner:
 
     Attributes:
         log: the file everything goes to; made with mode 0600 because apt and pip print addresses.
+        held: descriptors that every command keeps open until it ends, see ``journal.exclusive``.
     """
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, held: Sequence[int] = ()) -> None:
         self.log = log
+        self.held = held
 
     def note(self, text: str) -> None:
         """Write one line of our own to the log."""
@@ -93,6 +95,7 @@ class Runner:
                 errors="replace",
                 timeout=timeout,
                 check=False,
+                pass_fds=self.held,
             )
         except subprocess.TimeoutExpired as error:
             raise CommandTimedOut(command=shlex.join(command[:3]), seconds=int(timeout)) from error
@@ -125,8 +128,17 @@ class Runner:
         timeout: float = LONG,
         cwd: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        held: bool = True,
     ) -> str:
         """Run a long command and hand over each line of output as it comes; returns the standard output.
+
+        Args:
+            arguments: program and arguments; no secrets.
+            on_line: told each line, without its end.
+            timeout: seconds.
+            cwd: directory to run in.
+            environment: added to the inherited one.
+            held: False for a program that starts daemons, which must not hold what :attr:`held` says.
 
         Raises:
             CommandFailed, CommandTimedOut.
@@ -145,6 +157,7 @@ class Runner:
                 stderr=subprocess.STDOUT,
                 text=True,
                 errors="replace",
+                pass_fds=self.held if held else (),
             )
         except OSError as error:
             raise CommandFailed(command=command[0], detail=f": {error.strerror}") from error

@@ -17,9 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinhull_installer import boot, paths, process, unitfile
-from twinhull_installer.errors import InstallerError, NoSuchService, NotRoot, ServiceFailed
+from twinhull_installer.errors import BadUnit, InstallerError, NoSuchService, NotRoot, ServiceFailed
 from twinhull_installer.journal import write_whole
 from twinhull_installer.run import Runner
+
+START_SECONDS = 30.0
+"""Longest a supervisor may take to say that it runs; Python alone needs a second on a busy machine."""
 
 
 def systemd_runs() -> bool:
@@ -69,7 +72,7 @@ class Launcher:
                     "twinhull_installer.supervisor",
                     self.units,
                     name,
-                    self._main_file(name),
+                    self.run,
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -80,15 +83,13 @@ class Launcher:
             )
         finally:
             os.close(log)
-        identity = process.identify(child.pid)
-        if identity is None:
-            child.wait()
-            raise ServiceFailed(name=name)
-        (self.run / f"{name}.pid").write_text(str(identity), "ascii")
-        deadline = time.monotonic() + settle
-        while time.monotonic() < deadline:
+        began = time.monotonic()
+        while time.monotonic() - began < settle or self.supervisor(name) is None:
             if child.poll() is not None:
-                (self.run / f"{name}.pid").unlink(missing_ok=True)
+                if self.supervisor(name) is not None:
+                    return False  # one that an interrupted run had just started was faster
+                raise ServiceFailed(name=name)
+            if time.monotonic() - began > START_SECONDS:
                 raise ServiceFailed(name=name)
             if service.socket is not None and service.socket.path.exists() and self.main_pid(name):
                 break
@@ -97,19 +98,28 @@ class Launcher:
         return True
 
     def stop(self, name: str) -> bool:
-        """Stop a service and its supervisor; returns whether it ran."""
-        service = unitfile.load(self.units, name)
+        """Stop a service and its supervisor; returns whether it ran.
+
+        Its unit file may be gone: an installation that was interrupted is taken down too.
+        """
         identity = self.supervisor(name)
         if identity is None:
             return False
-        stopped = process.stop(identity, service.stop_seconds + 5)
-        (self.run / f"{name}.pid").unlink(missing_ok=True)
+        stopped = process.stop(identity, self._stop_seconds(name) + 5)
+        for path in (self._pid_file(name), self._main_file(name)):
+            path.unlink(missing_ok=True)
         return stopped
+
+    def _stop_seconds(self, name: str) -> float:
+        try:
+            return unitfile.load(self.units, name).stop_seconds
+        except BadUnit:
+            return unitfile.Service(name, ()).stop_seconds
 
     def supervisor(self, name: str) -> process.Identity | None:
         """The supervisor of a service that runs, else None."""
         try:
-            identity = process.parse((self.run / f"{name}.pid").read_text("ascii"))
+            identity = process.parse(self._pid_file(name).read_text("ascii"))
         except FileNotFoundError:
             return None
         return identity if identity is not None and process.alive(identity) else None
@@ -121,6 +131,9 @@ class Launcher:
         except FileNotFoundError:
             return None
         return int(text) if text.isdigit() and process.identify(int(text)) is not None else None
+
+    def _pid_file(self, name: str) -> Path:
+        return self.run / f"{name}.pid"
 
     def _main_file(self, name: str) -> Path:
         return self.run / f"{name}.main"
@@ -158,8 +171,7 @@ def stop_all(runner: Runner, wanted: list[str]) -> None:
         return
     launcher = Launcher()
     for name in reversed(wanted):
-        if (launcher.units / f"{name}.service").exists():
-            launcher.stop(name)
+        launcher.stop(name)
 
 
 def start_current(runner: Runner, name: str) -> None:

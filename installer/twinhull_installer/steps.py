@@ -95,14 +95,19 @@ class Step:
     act: Callable[[Progress], None]
 
 
-def run_steps(steps: Sequence[Step], runner: Runner, output: TextIO) -> int:
+def run_steps(
+    steps: Sequence[Step], runner: Runner, output: TextIO, before_each: Callable[[], None] = lambda: None
+) -> int:
     """Run those steps that are not done, in order; returns how many there were to run.
+
+    ``before_each`` is called before each step and after the last; it may raise to stop there.
 
     Raises:
         Whatever a step raises, after its line has said that it failed.
     """
     acted = 0
     for number, step in enumerate(steps, 1):
+        before_each()
         progress = Progress(output, number, len(steps), step.title)
         if step.done():
             progress.end("done already")
@@ -116,6 +121,7 @@ def run_steps(steps: Sequence[Step], runner: Runner, output: TextIO) -> int:
             progress.end("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
             raise
         progress.end("done")
+    before_each()
     return acted
 
 

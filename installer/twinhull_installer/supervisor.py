@@ -1,12 +1,14 @@
 """Keep one service running without systemd: start it as its unit file says, restart it when it dies.
 
 One supervisor process a service. It is itself started by :mod:`twinhull_installer.services`, writes its own
-and the service's pid to files there, and ends the service when it gets SIGTERM.
+and the service's pid to files there, and ends the service when it gets SIGTERM. Its own file is locked for as
+long as it lives: whoever started it may die at any moment, and still no service ever gets two supervisors.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import grp
 import os
 import pwd
@@ -16,16 +18,17 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-from twinhull_installer import unitfile
+from twinhull_installer import process, unitfile
 from twinhull_installer.errors import BadUnit
 from twinhull_installer.run import BASE_PATH
 
 LISTEN_FD = 3
 """SD_LISTEN_FDS_START, sd_listen_fds(3)."""
-BACKOFF_LIMIT = 30.0
+BACKOFF_LIMIT = 8.0
 """Longest pause before a restart, seconds."""
 SETTLED = 10.0
 """Seconds after which a start counts as good and the pause starts over."""
@@ -33,6 +36,32 @@ SETTLED = 10.0
 
 class Stop(Exception):
     """The supervisor was asked to end."""
+
+
+class StopSignal:
+    """Turns SIGTERM into :class:`Stop`, and puts it off where a process just started would be lost."""
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._held = False
+        signal.signal(signal.SIGTERM, self._on_signal)
+
+    def _on_signal(self, _signal: int, _frame: FrameType | None) -> None:
+        self._asked = True
+        self._stop_if_asked()
+
+    def _stop_if_asked(self) -> None:
+        if self._asked and not self._held:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            raise Stop
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Inside, the signal waits."""
+        self._held = True
+        yield
+        self._held = False
+        self._stop_if_asked()
 
 
 def setpriv_arguments(service: unitfile.Service) -> list[str]:
@@ -115,25 +144,21 @@ def start(service: unitfile.Service, listener: socket.socket | None) -> subproce
     )
 
 
-def supervise(service: unitfile.Service, pid_file: Path) -> int:
+def supervise(service: unitfile.Service, main_file: Path, stopping: StopSignal) -> int:
     """Run a service until it ends for good or SIGTERM comes; returns the exit status of the supervisor."""
-
-    def on_stop(_signal: int, _frame: FrameType | None) -> None:
-        raise Stop
-
     listener = None
-    make_directories(service)
-    if service.socket is not None:
-        # Descriptor 3 is kept free for it: whatever sits there now is ours alone and moves up.
-        listener = bind(service.socket)
     pause = service.restart_seconds
     child: subprocess.Popen[bytes] | None = None
-    signal.signal(signal.SIGTERM, on_stop)
     try:
+        make_directories(service)
+        if service.socket is not None:
+            # Descriptor 3 is kept free for it: whatever sits there now is ours alone and moves up.
+            listener = bind(service.socket)
         while True:
             began = time.monotonic()
-            child = start(service, listener)
-            _write(pid_file, str(child.pid))
+            with stopping.held():
+                child = start(service, listener)
+                _write(main_file, str(child.pid))
             status = child.wait()
             _say(f"{service.name}: ended with status {status}")
             if service.kill_group:
@@ -148,12 +173,11 @@ def supervise(service: unitfile.Service, pid_file: Path) -> int:
             _say(f"{service.name}: starting again in {pause:.1f} s")
             time.sleep(pause)
     except Stop:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if child is not None:
             end(child, service)
         return 0
     finally:
-        pid_file.unlink(missing_ok=True)
+        main_file.unlink(missing_ok=True)
         if listener is not None and service.socket is not None:
             service.socket.path.unlink(missing_ok=True)
 
@@ -172,9 +196,41 @@ def end(child: subprocess.Popen[bytes], service: unitfile.Service) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """``supervisor UNIT_DIRECTORY NAME PID_FILE``: started by the services command, not by people."""
-    directory, name, pid_file = arguments
-    return supervise(unitfile.load(Path(directory), name), Path(pid_file))
+    """``supervisor UNIT_DIRECTORY NAME RUN_DIRECTORY``: started by the services command, not by people."""
+    directory, name, run = Path(arguments[0]), arguments[1], Path(arguments[2])
+    service = unitfile.load(directory, name)
+    stopping = StopSignal()
+    pid_file = run / f"{name}.pid"
+    try:
+        with locked(pid_file) as descriptor:
+            if descriptor is None:
+                _say(f"{name}: runs already")
+                return 0
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, str(process.identify(os.getpid())).encode("ascii"))
+            try:
+                return supervise(service, run / f"{name}.main", stopping)
+            finally:
+                pid_file.unlink(missing_ok=True)
+    except Stop:
+        return 0
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[int | None]:
+    """Hold a file's lock, made where it is missing; gives its descriptor, None if somebody else holds it."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(descriptor).st_nlink == 0:
+                continue  # its last holder removed it while we were at it
+            yield descriptor
+        except BlockingIOError:
+            yield None
+        finally:
+            os.close(descriptor)
+        return
 
 
 def _signal_group(pid: int, number: int) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from random import Random
 
 import pytest
 
 from tests.support.netd_lab import FETCH, INTERNET, INTRANET, RESOLVE
-from tests.support.network_lab import Lab
+from tests.support.network_lab import ROOT, Lab
 
 PEER = "Nd1jUvSPyxEjhXsUYGLVGgtyHEXG4hI02nCS1bMPgRU="
+DEMO = ROOT / "installer/corporate_side"
 PROCESSES = ["gateway", "gateway-dns", "internet", "internet-dns", "intranet"]
 
 
@@ -62,6 +64,33 @@ def test_the_gateway_goes_and_comes_back_with_its_key_and_peers(lab: Lab) -> Non
     shown = lab.run("wg", "show", "th-gw0", "allowed-ips", namespace="th-gateway")
     assert shown.split() == [PEER, "10.77.1.5/32"]
     assert lab.run("wg", "show", "th-gw0", "public-key", namespace="th-gateway").strip() == key
+
+
+def test_killed_while_it_comes_up_it_comes_up_the_next_time(lab: Lab) -> None:
+    """What a killed run left running and did not come to note stands in the way of nothing."""
+    before = lab.run("ps", "ax", "-o", "comm=").split()
+    chance = Random(7)
+    for _ in range(12):
+        seconds = f"{chance.uniform(0.05, 0.9):.3f}"
+        lab.run("timeout", "-s", "KILL", seconds, "/usr/bin/python3", str(DEMO), "up", check=False)
+        if chance.random() < 0.3:
+            lab.run("timeout", "-s", "KILL", "0.15", "/usr/bin/python3", str(DEMO), "down", check=False)
+    lab.demo("up")
+    status = json.loads(lab.demo("status"))
+    assert status["up"]
+    assert status["running"] == PROCESSES
+    assert "company intranet" in lab.python(FETCH, INTRANET, "20", namespace="th-gateway")
+    assert "stand-in for the internet" in lab.python(FETCH, INTERNET, "20", namespace="th-underlay")
+    lab.demo("down")
+    assert lab.run("ip", "netns", "list") == ""
+    assert lab.run("ps", "ax", "-o", "comm=").split() == before
+
+
+def test_half_of_it_is_not_up(lab: Lab) -> None:
+    lab.demo("up")
+    assert json.loads(lab.demo("status"))["up"]
+    lab.demo("stop-gateway")
+    assert not json.loads(lab.demo("status"))["up"]
 
 
 def test_down_leaves_namespaces_it_did_not_make(lab: Lab) -> None:

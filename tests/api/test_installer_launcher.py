@@ -6,9 +6,11 @@ import os
 import pwd
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 from twinhull_installer import process
@@ -18,6 +20,7 @@ from twinhull_installer.services import Launcher
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to change users")
 
 SLEEPER = "/bin/sleep 600"
+INSTALLER = Path(__file__).parents[2] / "installer"
 ACCEPTER = (
     '/usr/bin/python3 -c "import os,socket; s=socket.socket(fileno=3);'
     "assert os.environ['LISTEN_PID']==str(os.getpid()); c,_=s.accept();"
@@ -136,6 +139,46 @@ def test_a_service_is_handed_its_socket_and_the_socket_survives_a_kill(
     assert answers[0] != answers[1]
     launcher.stop("listener")
     assert not path.exists()
+
+
+def test_a_second_supervisor_gives_way(launcher: Launcher) -> None:
+    """A run was killed after it had started one and before it knew; the next run starts another."""
+    write_unit(launcher, "twice", SLEEPER)
+    launcher.start("twice")
+    main, first = runs(launcher, "twice", "sleep"), launcher.supervisor("twice")
+    command = ["/usr/bin/python3", "-P", "-m", "twinhull_installer.supervisor", launcher.units, "twice"]
+    second = subprocess.run([*command, launcher.run], env={"PYTHONPATH": str(INSTALLER)}, timeout=30)
+    assert second.returncode == 0
+    assert launcher.main_pid("twice") == main
+    assert launcher.supervisor("twice") == first
+    assert process.identify(main) is not None
+
+
+def test_a_service_is_stopped_also_when_its_unit_is_gone(launcher: Launcher) -> None:
+    write_unit(launcher, "gone", SLEEPER)
+    launcher.start("gone")
+    main = runs(launcher, "gone", "sleep")
+    (launcher.units / "gone.service").unlink()
+    assert launcher.stop("gone")
+    assert process.identify(main) is None
+
+
+def test_a_stop_at_any_moment_leaves_no_process(launcher: Launcher) -> None:
+    """Also while the service is just being started, or started again."""
+    write_unit(launcher, "brief", "/bin/sleep 0.05", "Restart=always\nRestartSec=1ms\n")
+    chance = Random(3)
+    for _ in range(15):
+        launcher.start("brief", settle=chance.uniform(0.0, 0.3))
+        supervisor = launcher.supervisor("brief")
+        assert supervisor is not None
+        session = set(children(supervisor.pid))
+        assert launcher.stop("brief")
+        assert [pid for pid in session if process.identify(pid) is not None] == []
+        assert list(launcher.run.iterdir()) == []
+
+
+def children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def test_a_service_that_ends_by_itself_is_not_started_again(launcher: Launcher) -> None:

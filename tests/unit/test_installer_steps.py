@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -119,10 +120,21 @@ def test_a_tampered_journal_removes_nothing_foreign(tmp_path: Path) -> None:
 
 
 def test_only_one_installer_runs_at_a_time(tmp_path: Path) -> None:
-    with exclusive(tmp_path), pytest.raises(AlreadyRunning), exclusive(tmp_path):
+    state, lock = tmp_path / "state", tmp_path / "lock"
+    with exclusive(state, lock), pytest.raises(AlreadyRunning), exclusive(state, lock):
         pass
-    with exclusive(tmp_path):
+    with exclusive(state, lock):
         pass
+
+
+def test_a_run_waits_for_the_commands_of_a_killed_one(tmp_path: Path) -> None:
+    """Their descriptor is all that is left of the run that started them."""
+    state, lock = tmp_path / "state", tmp_path / "lock"
+    with exclusive(state, lock) as held:
+        orphan = subprocess.Popen(["/bin/sleep", "1"], pass_fds=[held])
+    assert orphan.poll() is None
+    with exclusive(state, lock):
+        assert orphan.wait(0.5) == 0
 
 
 def test_package_lists_are_names_only_and_without_repeats() -> None:
