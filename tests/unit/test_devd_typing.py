@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import struct
+import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from twinhull_hypervisor.devices import usbfs
 from twinhull_hypervisor.devices.bootreport import ATTEMPTS, Decoder, Entry, Key
-from twinhull_hypervisor.devices.bursts import BURST_KEYS, BURST_SECONDS, Bursts, presses
+from twinhull_hypervisor.devices.bursts import BURST_KEYS, BURST_SECONDS, Bursts, presses, watch
 
 ENTER, ERASE, A = 0x28, 0x2A, 0x04
 ROW = {str((n + 1) % 10): 0x1E + n for n in range(10)}
@@ -138,6 +142,36 @@ def test_only_presses_count_not_releases_nor_repetitions() -> None:
     )
     assert list(presses(events)) == [7.5, 7.5]
     assert list(presses(events[:-1])) == [7.5]
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[int]:
+    """The writing end of what stands in for a keyboard's input node: a FIFO, found through sysfs' names."""
+    (tmp_path / "sys/1-4:1.0/0003:046D:C31C.0001/input/input7/event3").mkdir(parents=True)
+    os.mkfifo(tmp_path / "event3")
+    fd = os.open(tmp_path / "event3", os.O_RDWR)
+    yield fd
+    os.close(fd)
+
+
+def pressed(*times: float) -> bytes:
+    return b"".join(struct.pack("llHHi", int(t), int(t % 1 * 1e6), 1, 30, 1) for t in times)
+
+
+def test_a_new_keyboard_that_bursts_is_noticed(tmp_path: Path, node: int) -> None:
+    os.write(node, pressed(*(1 + n / 100 for n in range(BURST_KEYS))))
+    assert watch(tmp_path / "sys", tmp_path, seconds=20)
+
+
+def test_a_person_typing_for_the_whole_time_is_left_alone(tmp_path: Path, node: int) -> None:
+    os.write(node, pressed(*(1 + n / 10 for n in range(5 * BURST_KEYS))))
+    assert not watch(tmp_path / "sys", tmp_path, seconds=0.5)
+
+
+def test_watching_ends_when_the_keyboard_is_gone(tmp_path: Path) -> None:
+    began = time.monotonic()
+    assert not watch(tmp_path / "nothing", tmp_path, seconds=20)
+    assert time.monotonic() - began < 5
 
 
 def test_ioctl_numbers_are_the_kernels() -> None:

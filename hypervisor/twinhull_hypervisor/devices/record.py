@@ -100,7 +100,7 @@ class Record:
             self._path.parent.rmdir()
         if boot is None:
             return {}
-        return {name: ("1", "1") for name in boot.defaults} if boot.early else boot.defaults
+        return dict.fromkeys(boot.defaults, ("1", "1")) if boot.early else boot.defaults
 
     def add_defaults(self, controller: str, before: Defaults) -> None:
         """Remember how a controller was, unless it is remembered or was restricted already."""

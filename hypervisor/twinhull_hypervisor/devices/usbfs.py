@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import errno
 import fcntl
 import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 DEVICES = Path("/dev/bus/usb")
-_MAJOR = 189
-"""USB_DEVICE_MAJOR; the minor number counts 128 devices a bus (drivers/usb/core/usb.h)."""
 _WRITE, _READ = 1, 2
 
 
@@ -87,6 +83,9 @@ class Interface:
 def claimed(busnum: int, devnum: int, number: int, devices: Path = DEVICES) -> Iterator[Interface]:
     """An interface of a device, held for as long as the context lasts.
 
+    The kernel names the node by bus and address. A device that is plugged in again has another address; and
+    one that took the number since has no interface that is authorised, so claiming it fails.
+
     Args:
         busnum: the bus, 1 to 999.
         devnum: the address on it, 1 to 127.
@@ -98,10 +97,6 @@ def claimed(busnum: int, devnum: int, number: int, devices: Path = DEVICES) -> I
     """
     fd = os.open(devices / f"{busnum:03}" / f"{devnum:03}", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        status = os.fstat(fd)
-        minor = (busnum - 1) * 128 + devnum - 1
-        if not stat.S_ISCHR(status.st_mode) or status.st_rdev != os.makedev(_MAJOR, minor):
-            raise OSError(errno.ENODEV, "not the node of that device")
         fcntl.ioctl(fd, CLAIM_INTERFACE, ctypes.c_uint(number))
         try:
             yield Interface(fd, number)
