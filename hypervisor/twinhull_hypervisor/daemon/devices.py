@@ -283,8 +283,10 @@ class DeviceManager:
     async def _admit(self, identity: Identity) -> None:
         row = self.plugged.rows[identity]
         if row.authorised:
-            # An admission that was broken off, or whose code a process before this one knew.
+            # An admission that was broken off, or whose code a process before this one knew; ended before
+            # another one begins.
             await asyncio.to_thread(self._devd.revoke, identity.port)
+            return
         code = f"{secrets.randbelow(10**6):06d}"
         await asyncio.to_thread(self._devd.admit, row, code)
         self.plugged.admissions[identity] = Admission(code)
