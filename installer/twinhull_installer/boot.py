@@ -27,21 +27,30 @@ _BUILTIN_BUSES = frozenset({"0011", "0018", "0019", "001c"})
 """i8042, I2C, host and SPI (linux/input.h), as sysfs spells them."""
 
 
-def why_not(sysfs: Path = Path("/sys"), mounts: Path = Path("/proc/self/mountinfo")) -> str:
+def why_not(
+    sysfs: Path = Path("/sys"),
+    mounts: Path = Path("/proc/self/mountinfo"),
+    systemd: Path = Path("/run/systemd/system"),
+) -> str:
     """Why this computer should not have USB blocked from its boot on; empty if it may.
 
     A passphrase asked for in the initramfs, where nobody lets a keyboard in, has to be typed on one that is
     built in; and a computer that runs from a USB disk would lose it.
     """
-    if not Path("/run/systemd/system").is_dir():
+    if not systemd.is_dir():
         return "systemd does not run here"
     names = {line.split()[2] for line in mounts.read_text("utf-8").splitlines()}
     for name in sorted(names):
         device = sysfs / "dev/block" / name
-        if device.exists() and "/usb" in str(device.resolve()):
+        if device.exists() and _on_usb(device.resolve()):
             return "a disk it uses is on USB"
     buses = {path.read_text("ascii").strip() for path in sysfs.glob("class/input/input*/id/bustype")}
     return "" if buses & _BUILTIN_BUSES else "it has no built-in keyboard"
+
+
+def _on_usb(device: Path) -> bool:
+    """Whether a block device, or one that it is made of, is behind a USB controller."""
+    return "/usb" in str(device) or any(_on_usb(part.resolve()) for part in device.glob("slaves/*"))
 
 
 def switch_on(runner: Runner, journal: Journal, config: Path = paths.PROGRAM / "config/boot") -> None:

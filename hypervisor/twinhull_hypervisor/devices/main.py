@@ -69,7 +69,7 @@ def _give_to_core(path: Path) -> None:
         gid = grp.getgrnam(CORE_USER).gr_gid
     except KeyError:
         return
-    if path.is_socket() and path.stat().st_uid == os.getuid():
+    if path.is_socket() and path.stat().st_uid == os.getuid() and path.stat().st_gid != gid:
         try:
             os.chown(path, -1, gid)
         except PermissionError:
