@@ -1,1 +1,1 @@
-"""Devices of the host: what is plugged in, and what policy says of it."""
+"""Devices of the host: what is plugged in, and who may use it."""
