@@ -69,7 +69,7 @@ def test_the_gateway_goes_and_comes_back_with_its_key_and_peers(lab: Lab) -> Non
 def test_killed_while_it_comes_up_it_comes_up_the_next_time(lab: Lab) -> None:
     """What a killed run left running and did not come to note stands in the way of nothing."""
     before = lab.run("ps", "ax", "-o", "comm=").split()
-    chance = Random(7)
+    chance = Random(7)  # noqa: S311 - variety, not secrecy
     for _ in range(12):
         seconds = f"{chance.uniform(0.05, 0.9):.3f}"
         lab.run("timeout", "-s", "KILL", seconds, "/usr/bin/python3", str(DEMO), "up", check=False)

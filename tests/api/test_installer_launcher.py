@@ -166,7 +166,7 @@ def test_a_service_is_stopped_also_when_its_unit_is_gone(launcher: Launcher) -> 
 def test_a_stop_at_any_moment_leaves_no_process(launcher: Launcher) -> None:
     """Also while the service is just being started, or started again."""
     write_unit(launcher, "brief", "/bin/sleep 0.05", "Restart=always\nRestartSec=1ms\n")
-    chance = Random(3)
+    chance = Random(3)  # noqa: S311 - variety, not secrecy
     for _ in range(15):
         launcher.start("brief", settle=chance.uniform(0.0, 0.3))
         supervisor = launcher.supervisor("brief")
