@@ -74,8 +74,10 @@ class Core:
 
     async def run(self) -> None:
         """Reconcile with what is there, then follow the server and look after the tunnel until cancelled."""
-        await self.partitions.reconcile()
+        settled = await self.partitions.reconcile()
         async with asyncio.TaskGroup() as tasks:
+            if not settled:
+                tasks.create_task(self.partitions.settle())
             tasks.create_task(self._try_kvm())
             tasks.create_task(self.fleet.run())
             tasks.create_task(self._device_manager.run())

@@ -47,6 +47,8 @@ PASSPHRASE_BYTES = 8
 """Shortest passphrase accepted; Argon2id does the rest."""
 SHUTDOWN_SECONDS = 180.0
 """How long a guest may take to shut down before the person is told to force it."""
+SETTLE_SECONDS = (1.0, 2.0, 5.0, 15.0, 60.0)
+"""Waits before records and reality are brought together again after that failed; the last one repeats."""
 
 _DOCUMENTS: dict[Partition, Document] = {
     Partition.CORPORATE: "partition-corporate",
@@ -242,6 +244,11 @@ class Partitions:
         await asyncio.to_thread(self._specs.require_host, name, self._fleet.inbox.in_force)
         accelerator = await asyncio.to_thread(self._specs.accelerator)
         base = await asyncio.to_thread(self._images.verify, record.image_sha256)
+        # Before the machine is there: however this process ends, what is on record then fits what is left.
+        record = msgspec.structs.replace(
+            record, wanted="stopped", failure="", accelerator=accelerator.value, started_at=time.time()
+        )
+        self._keep(name, record)
         async with AsyncExitStack() as undo:
             undo.push_async_callback(self._networks.down, name)
             undo.push_async_callback(asyncio.to_thread, machine.destroy)
@@ -263,16 +270,7 @@ class Partitions:
             await self._networks.adopt(name)
             self._slots[name].stopped.clear()
             await asyncio.to_thread(machine.resume)
-            self._keep(
-                name,
-                msgspec.structs.replace(
-                    record,
-                    wanted="running",
-                    failure="",
-                    accelerator=accelerator.value,
-                    started_at=time.time(),
-                ),
-            )
+            self._keep(name, msgspec.structs.replace(record, wanted="running"))
             undo.pop_all()
         self._state.log("done", f"The {name} partition was started ({accelerator.value})")
 
@@ -392,23 +390,37 @@ class Partitions:
 
     # What happens by itself
 
-    async def reconcile(self) -> None:
+    async def settle(self) -> None:
+        """Bring records and reality together, trying until libvirt and netd have answered for both."""
+        for attempt in range(1_000_000):
+            if await self.reconcile():
+                return
+            await asyncio.sleep(SETTLE_SECONDS[min(attempt, len(SETTLE_SECONDS) - 1)])
+
+    async def reconcile(self) -> bool:
         """Bring records and reality together after a start of this process or of libvirtd.
 
         Guests that run go on, and paused ones stay paused, whoever paused them: libvirt does so when the
         disk is full. Only a machine that is paused while the record says "stopped" is ended: this process
         died while starting it, so it has not run an instruction.
+
+        Returns:
+            Whether that was done for both; it is not while libvirt or netd is away.
         """
+        done = True
         for name in Partition:
-            record = self._record(name)
-            if record is None or not record.created:
-                continue
             async with self._slots[name].lock:
+                # Read under the lock: a start that it waited for has changed it.
+                record = self._record(name)
+                if record is None or not record.created:
+                    continue
                 try:
                     await self._reconcile_one(name, record)
                 except TwinhullError as error:
                     logger.warning("%s: %s", name, error.message)
+                    done = False
         self._on_change("partitions")
+        return done
 
     async def _reconcile_one(self, name: Partition, record: PartitionRecord) -> None:
         machine = await self._machine_state(name)
@@ -428,7 +440,7 @@ class Partitions:
     def handle(self, event: Event) -> None:
         """Take an event of libvirt's; called in the loop's thread."""
         if event.kind is EventKind.RECONNECTED:
-            self._spawn(self.reconcile())
+            self._spawn(self.settle())
             return
         name = next((name for name in Partition if domain_name(name) == event.name), None)
         if name is not None and event.kind in (EventKind.STOPPED, EventKind.CRASHED):
@@ -438,12 +450,14 @@ class Partitions:
 
     async def _after_stop(self, name: Partition) -> None:
         async with self._slots[name].lock:
-            if self._record(name) is None or await self._machine_state(name) is not MachineState.ABSENT:
+            if self._record(name) is None:
                 return
             try:
-                await self._has_stopped(name)
+                if await self._machine_state(name) is MachineState.ABSENT:
+                    await self._has_stopped(name)
             except TwinhullError as error:
                 logger.warning("%s: %s", name, error.message)
+                self._spawn(self.settle())
         self._on_change("partitions")
 
     def refresh_network(self) -> None:
