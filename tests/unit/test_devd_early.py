@@ -97,6 +97,25 @@ def test_boot_devices_are_let_in_and_remembered(sysfs: FakeSysfs, record: Record
     assert sysfs.text("1-1.4", "authorized") == "1"
 
 
+def test_what_an_initramfs_let_in_is_blocked_but_for_a_mounted_disk(
+    sysfs: FakeSysfs, record: Record, tmp_path: Path
+) -> None:
+    for port, blob in (("1-1", HUB), ("1-1.3", STICK), ("1-2", STICK), ("1-3", KEYBOARD)):
+        (sysfs.plug(port, blob, devnum=int(port[-1])) / "authorized").write_text("1\n")
+    # Encrypted: the mapping's only part is a partition of the disk behind the hub's third port.
+    (sysfs.device("1-1.3") / "sda/sda2").mkdir(parents=True)
+    mapping = sysfs.root / "devices/virtual/block/dm-0"
+    (mapping / "slaves").mkdir(parents=True)
+    (mapping / "slaves/sda2").symlink_to(sysfs.device("1-1.3") / "sda/sda2")
+    (sysfs.root / "dev/block").mkdir(parents=True)
+    (sysfs.root / "dev/block/253:0").symlink_to(mapping)
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text("21 1 253:0 / / rw - ext4 /dev/dm-0 rw\n22 21 0:5 / /proc rw - proc proc rw\n")
+    Early(UsbTree(sysfs.root), record, sysfs.root, mounts).run(quiet=0.0)
+    ports = ("1-1", "1-1.3", "1-2", "1-3")
+    assert [sysfs.text(port, "authorized") for port in ports] == ["1", "1", "0", "1"]
+
+
 def test_it_ends_even_if_something_new_comes_all_the_time(sysfs: FakeSysfs, record: Record) -> None:
     early = Early(UsbTree(sysfs.root), record)
     numbers = iter(range(1, 100))

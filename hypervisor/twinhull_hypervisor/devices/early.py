@@ -5,6 +5,9 @@ controller is also told not to authorise interfaces, and what the safety rules l
 its drivers. Behind a hub that was given, more appears; controllers appear as udev loads their drivers. So it
 is looked again until nothing new came for a while, and at most for a bounded time. What was found then is
 remembered as there from the beginning; whatever comes later is hot-plugged.
+
+An initramfs made before Twinhull was installed may have let in everything: what is not the host's is taken
+from its drivers again, but for a disk that is mounted.
 """
 
 from __future__ import annotations
@@ -12,8 +15,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import socket
 import time
+from pathlib import Path
 
 import msgspec
 
@@ -26,6 +31,8 @@ from .tree import UsbTree
 
 logger = logging.getLogger(__name__)
 
+MOUNTS = Path("/proc/self/mountinfo")
+_PORT = re.compile(r"[0-9]+-[0-9]+(\.[0-9]+)*")
 QUIET_SECONDS = 4.0
 """Nothing new for so long ends it: a hub has its ports up and its devices named in one or two."""
 LONGEST_SECONDS = 45.0
@@ -42,10 +49,16 @@ class Early:
     Args:
         tree: the USB devices.
         record: what is remembered of this boot.
+        sysfs: where sysfs is mounted.
+        mounts: what is mounted.
     """
 
-    def __init__(self, tree: UsbTree, record: Record) -> None:
+    def __init__(
+        self, tree: UsbTree, record: Record, sysfs: Path = Path("/sys"), mounts: Path = MOUNTS
+    ) -> None:
         self._tree = tree
+        self._sysfs = sysfs
+        self._mounts = mounts
         self._record = record
         self._seen: set[Known] = set()
 
@@ -74,6 +87,8 @@ class Early:
         ):
             if is_host:
                 self._authorise(device)
+            elif device.authorised:
+                self._block(device)
         return True
 
     def _new(self) -> list[UsbDevice]:
@@ -90,15 +105,43 @@ class Early:
         boot = boot or Boot(boot=self._record.boot, early=True)
         return msgspec.structs.replace(boot, present=boot.present | {known(device) for device in new})
 
-    def _authorise(self, device: UsbDevice) -> None:
-        wanted = DecidedDevice(
-            port=device.port, sha256=device.sha256, busnum=device.busnum, devnum=device.devnum
-        )
+    def _block(self, device: UsbDevice) -> None:
+        if device.port in mounted_ports(self._sysfs, self._mounts):
+            logger.warning("port %s: this computer runs from it, so it stays", device.port)
+            return
         try:
-            self._tree.authorise(wanted, "host")
+            self._tree.block(_decided(device))
+            logger.info("port %s: had been let in before, blocked", device.port)
+        except (NoSuchDevice, DeviceChanged, DeviceChangeFailed) as error:
+            logger.warning("port %s: %s", device.port, error.message)
+
+    def _authorise(self, device: UsbDevice) -> None:
+        try:
+            self._tree.authorise(_decided(device), "host")
             logger.info("port %s: authorised for the host, there at boot", device.port)
         except (NoSuchDevice, DeviceChanged, DeviceChangeFailed, DeviceInUse) as error:
             logger.warning("port %s: %s", device.port, error.message)
+
+
+def _decided(device: UsbDevice) -> DecidedDevice:
+    return DecidedDevice(port=device.port, sha256=device.sha256, busnum=device.busnum, devnum=device.devnum)
+
+
+def mounted_ports(sysfs: Path, mounts: Path) -> set[str]:
+    """The USB ports of the disks that are mounted, and of the hubs before them, whatever lies between.
+
+    Args:
+        sysfs: where sysfs is mounted.
+        mounts: ``/proc/self/mountinfo`` (proc(5)).
+    """
+    numbers = {line.split()[2] for line in mounts.read_text("utf-8", "replace").splitlines()}
+    found: set[str] = set()
+    left = [sysfs / "dev/block" / number for number in numbers]
+    while left:
+        device = left.pop().resolve()
+        found |= {part for part in device.parts if _PORT.fullmatch(part)}
+        left += device.glob("slaves/*")
+    return found
 
 
 def notify_ready() -> None:

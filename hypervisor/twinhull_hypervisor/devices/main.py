@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.umask(0o077)
     tree, record = UsbTree(options.sysfs), Record(options.record)
     if options.early:
-        Early(tree, record).run()
+        Early(tree, record, options.sysfs).run()
         return 0
     if options.release:
         tree.release(record.forget())
