@@ -1,0 +1,199 @@
+"""What is fuzzed, and what must hold of any bytes. A target returns, or something is wrong.
+
+Beyond "no crash": an error is one of the declared ones and its text can go to a terminal, what is accepted
+reads back the same, and no interface that the kernel would see is missing from the facts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from twinhull_policy.canonical import encode
+from twinhull_policy.errors import TwinhullError
+from twinhull_policy.evaluate import decide
+from twinhull_policy.example import example_policy
+from twinhull_policy.explain import usb_facts
+from twinhull_policy.model import OwnerRules
+from twinhull_policy.parse import (
+    PolicyError,
+    canonical,
+    parse_canonical_policy,
+    parse_owner_rules,
+    parse_policy,
+)
+from twinhull_policy.trust import envelope
+from twinhull_policy.trust.documents import STATEMENT_TYPE
+from twinhull_policy.trust.errors import TokenMalformed, TrustError
+from twinhull_policy.trust.root import load_stored
+from twinhull_policy.trust.statement import verify_statement
+from twinhull_policy.trust.token import format_token, parse_token
+
+from tests.fuzz.usb_sets import STORAGE, well_formed
+from tests.lab.usb_peer.descriptors import INTERFACE, Configuration, Model, as_sent, descriptors
+from tests.support.signing import DEVICE, NOW, Corporate, statement
+
+POLICY, OWNER = example_policy(), OwnerRules()
+COMPANY = Corporate()
+ROOT = COMPANY.trusted()
+
+
+def fuzz_descriptors(untrusted: bytes) -> None:
+    """The descriptors file of a USB device, as the kernel could never show it too."""
+    _judge(untrusted, _interfaces(untrusted))
+
+
+def fuzz_device(untrusted: bytes) -> None:
+    """A device that answers with anything: what the kernel makes of it is what is judged.
+
+    The first byte is bNumConfigurations; then comes each answer after its length in two bytes.
+    """
+    answers, place = [], 1
+    while place + 2 <= len(untrusted):
+        length = int.from_bytes(untrusted[place : place + 2], "little")
+        answers.append(untrusted[place + 2 : place + 2 + length])
+        place += 2 + length
+    configurations = tuple(Configuration((), raw=answer) for answer in answers)
+    model = Model(0x1209, 1, configurations, count=untrusted[0] if untrusted else 0)
+    blob = descriptors(model)
+    if not blob:
+        return
+    seen, place = set[str](), 18
+    for _ in range(blob[17]):
+        # Each answer is walked by itself, as the kernel does, whatever its length says.
+        part = descriptors(Model(0x1209, 1, (configurations[0],)))[18:]
+        seen |= _interfaces(part)
+        place += len(part)
+        configurations = configurations[1:]
+    _judge(blob, seen)
+
+
+def fuzz_policy(untrusted: bytes) -> None:
+    """A policy document, and the owner's rules."""
+    try:
+        policy = parse_policy(untrusted)
+    except PolicyError as error:
+        _can_be_shown(error)
+    else:
+        if parse_canonical_policy(canonical(policy)) != policy:
+            raise AssertionError("a policy reads back as another")
+    try:
+        rules = parse_owner_rules(untrusted)
+    except PolicyError as error:
+        _can_be_shown(error)
+    else:
+        if parse_owner_rules(canonical(rules)) != rules:
+            raise AssertionError("the owner's rules read back as others")
+
+
+def fuzz_envelope(untrusted: bytes) -> None:
+    """An envelope that nobody signed."""
+    keys, threshold = ROOT.delegated_keys("director")
+    try:
+        envelope.verify(
+            untrusted,
+            payload_type=STATEMENT_TYPE,
+            keys=keys,
+            threshold=threshold,
+            role="director",
+            what="statement",
+        )
+    except TrustError as error:
+        _can_be_shown(error)
+    else:
+        raise AssertionError("an envelope that nobody signed is accepted")
+
+
+def fuzz_statement(untrusted: bytes) -> None:
+    """A statement's text, under a good signature: the director went mad."""
+    signed = envelope.sign(STATEMENT_TYPE, untrusted, COMPANY.director_keys)
+    try:
+        verified = verify_statement(signed, root=ROOT, device=DEVICE, last=None, now=NOW)
+    except TrustError as error:
+        _can_be_shown(error)
+    else:
+        if encode(verified.statement) != untrusted:
+            raise AssertionError("a statement has two spellings")
+
+
+def fuzz_root(untrusted: bytes) -> None:
+    """A root.json, of which no byte is signed by anybody when it is read."""
+    try:
+        load_stored(untrusted)
+    except TrustError as error:
+        _can_be_shown(error)
+
+
+def fuzz_token(untrusted: bytes) -> None:
+    """An enrolment token as somebody pasted it."""
+    text = untrusted.decode("utf-8", "replace")
+    try:
+        token = parse_token(text)
+    except TokenMalformed as error:
+        _can_be_shown(error)
+    else:
+        if format_token(token) != text.strip():
+            raise AssertionError("a token has two spellings")
+
+
+@dataclass(frozen=True)
+class Target:
+    """Something to fuzz: where bytes go in, what to begin with, and the longest input worth trying."""
+
+    run: Callable[[bytes], None]
+    seeds: Callable[[], list[bytes]]
+    most: int = 4096
+    json: bool = False
+    """Whether to bend it as JSON too."""
+
+
+def _device_seeds() -> list[bytes]:
+    seeds = []
+    for seed in range(20):
+        model = well_formed(seed)
+        parts = [model.configuration(index) for index in range(len(model.configurations))]
+        answers = b"".join(len(part).to_bytes(2, "little") + part for part in parts)
+        seeds.append(bytes((len(parts),)) + answers)
+    return seeds
+
+
+TARGETS = {
+    "descriptors": Target(fuzz_descriptors, lambda: [as_sent(well_formed(seed)) for seed in range(20)]),
+    "device": Target(fuzz_device, _device_seeds),
+    "policy": Target(fuzz_policy, lambda: [canonical(POLICY), canonical(OWNER)], json=True),
+    "envelope": Target(fuzz_envelope, lambda: [COMPANY.statement(signers=COMPANY.command_keys)], json=True),
+    "statement": Target(fuzz_statement, lambda: [encode(statement())], json=True),
+    "root": Target(fuzz_root, lambda: [COMPANY.root()], 16384, json=True),
+    "token": Target(
+        fuzz_token, lambda: [("th1." + "A" * 43 + "." + "0" * 64 + "." + "f" * 64).encode()], 1100
+    ),
+}
+
+
+def _judge(blob: bytes, seen: set[str]) -> None:
+    """The facts of ``blob`` must have all that was ``seen``, or be malformed and denied."""
+    facts = usb_facts(blob)
+    decision = decide(facts, POLICY, OWNER, {})
+    if facts.malformed:
+        if (decision.verdict, decision.rule) != ("deny", "host:malformed"):
+            raise AssertionError("malformed, and not denied")
+    elif not seen <= set(facts.interfaces):
+        raise AssertionError(f"not seen: {seen - set(facts.interfaces)}")
+    elif STORAGE in seen and decision.verdict != "deny":
+        raise AssertionError("storage is not denied")
+
+
+def _interfaces(blob: bytes) -> set[str]:
+    """Every interface that a reader finds who goes from length to length and believes nothing else."""
+    seen, place = set(), 0
+    while place + 2 <= len(blob) and 2 <= blob[place] <= len(blob) - place:
+        if blob[place + 1] == INTERFACE and blob[place] >= 9:
+            seen.add(":".join(f"{code:02x}" for code in blob[place + 5 : place + 8]))
+        place += blob[place]
+    return seen
+
+
+def _can_be_shown(error: TwinhullError) -> None:
+    """An error's report must survive the bus, and its text a terminal."""
+    if not encode(error.report()) or not error.message.isprintable():
+        raise AssertionError(f"an error that cannot be shown: {error.message!r}")
