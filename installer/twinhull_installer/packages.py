@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 from pathlib import Path
 
 from twinhull_installer.run import LONG, Runner
-from twinhull_installer.steps import Progress
+from twinhull_installer.steps import Progress, wait_until
+
+LOCK_SECONDS = 300
+"""How long another package manager is waited for, or the dpkg of a run that was killed."""
+DPKG_LOCKS = (Path("/var/lib/dpkg/lock-frontend"), Path("/var/lib/dpkg/lock"))
+"""Locked with fcntl(2) by whoever changes packages (apt's and dpkg's own convention)."""
 
 
 def listed(path: Path) -> list[str]:
@@ -21,6 +27,17 @@ def missing(runner: Runner, names: list[str]) -> list[str]:
     )
     installed = {line.split()[0] for line in asked.output.splitlines() if line.endswith(" installed")}
     return [name for name in names if name not in installed]
+
+
+def unlocked(locks: tuple[Path, ...] = DPKG_LOCKS) -> bool:
+    """Whether nobody changes packages just now."""
+    for path in locks:
+        with path.open("ab") as file:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError):
+                return False
+    return True
 
 
 def install(runner: Runner, names: list[str], progress: Progress) -> None:
@@ -41,13 +58,15 @@ def install(runner: Runner, names: list[str], progress: Progress) -> None:
         "-o",
         "Dpkg::Options::=--force-confold",
         "-o",
-        "DPkg::Lock::Timeout=300",
+        f"DPkg::Lock::Timeout={LOCK_SECONDS}",
     ]
 
     def on_line(line: str) -> None:
         if line.startswith(("Get:", "Unpacking ", "Setting up ")):
             progress.detail(line)
 
+    # Unlike apt, dpkg does not wait.
+    wait_until(unlocked, LOCK_SECONDS)
     # After an interruption apt refuses everything until both are done: "dpkg was interrupted" and unmet
     # dependencies. Both are no-ops otherwise. What is installed may start daemons, which must not be held.
     for command in (

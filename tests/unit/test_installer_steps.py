@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,22 @@ def test_package_lists_are_names_only_and_without_repeats() -> None:
     names = packages.listed(installer / "packages.txt") + packages.listed(installer / "packages-test.txt")
     assert len(names) == len(set(names))
     assert all(name and " " not in name for name in names)
+
+
+def test_another_package_manager_is_seen_by_its_lock(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    assert packages.unlocked((lock,))
+    holding = (
+        "import fcntl,sys; f=open(sys.argv[1],'a'); fcntl.lockf(f,fcntl.LOCK_EX); print(flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", holding, lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        assert not packages.unlocked((lock,))
+        other.communicate(b"\n")
+    assert packages.unlocked((lock,))
 
 
 def test_an_environment_is_named_by_its_locks(tmp_path: Path) -> None:
