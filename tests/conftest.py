@@ -13,6 +13,8 @@ from tests.support.standin_daemon import StandInDaemon, standin_daemon
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Flags: golden files that are rewritten are then reviewed like code."""
     parser.addoption("--rewrite-golden", action="store_true", help="write golden files instead of comparing")
+    parser.addoption("--seed", type=int, default=2, help="of the e2e tests' random choices")
+    parser.addoption("--long", action="store_true", help="kill and interrupt thousands of times (e2e)")
     parser.addoption("--keep-laptop", action="store_true", help="leave the e2e laptop installed")
 
 

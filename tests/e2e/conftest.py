@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.laptop import REPOSITORY, Laptop
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests that install the laptop themselves come before those that find it installed."""
+    items.sort(key=lambda item: item.path.name != "test_interrupted.py")
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """What makes the random choices of a test, printed with its failure."""
+    chosen = int(request.config.getoption("--seed"))
+    sys.stdout.write(f"--seed={chosen}\n")
+    return chosen
 
 
 @pytest.fixture(scope="session")

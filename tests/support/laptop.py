@@ -23,6 +23,7 @@ OWNER = "twinhull-owner"
 PASSPHRASES = Path("/var/lib/twinhull-quickstart/passphrases")
 STATE = Path("/var/lib/twinhull")
 FETCH = Path("/var/lib/twinhull-fetch")
+SYSTEMD = Path("/run/systemd/system").is_dir()
 SERVER_LOG = Path("/var/log/twinhull/twinhull-server.log")
 
 
@@ -88,13 +89,27 @@ class Laptop:
         """Run the service launcher (start, stop, restart); it has to succeed."""
         subprocess.run(["/opt/twinhull/services", *arguments], check=True, timeout=120, capture_output=True)
 
+    def service_pid(self, name: str) -> int | None:
+        """The process of one of Twinhull's services, None while it has none."""
+        if SYSTEMD:
+            asked = ["systemctl", "show", "--property=MainPID", "--value", f"{name}.service"]
+            pid = int(subprocess.run(asked, check=True, capture_output=True, timeout=60).stdout)
+        else:
+            asked = ["/opt/twinhull/services", "status", name]
+            said = subprocess.run(asked, capture_output=True, text=True, timeout=60).stdout
+            pid = int(said.partition("pid ")[2] or 0)
+        return pid or None
+
+    def libvirtd_comes_back(self) -> bool:
+        """Whether something starts libvirtd again when it dies."""
+        return SYSTEMD or Path("/run/twinhull-quickstart/libvirtd.pid").exists()
+
     def restart_libvirtd(self) -> None:
         """Have libvirtd back after it was killed: by systemd, by the quickstart's supervisor, or by hand."""
-        if Path("/run/systemd/system").is_dir():
+        if SYSTEMD:
             subprocess.run(["systemctl", "start", "libvirtd"], check=True, timeout=60)
             return
-        supervised = Path("/run/twinhull-quickstart/libvirtd.pid").exists()
-        if supervised:
+        if self.libvirtd_comes_back():
             wait_for(lambda: pids_of("libvirtd"), "libvirtd to be back")
         else:
             subprocess.run(["libvirtd", "-d"], check=True, timeout=60)
