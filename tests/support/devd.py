@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -51,13 +52,16 @@ def usb_bus() -> Iterator[Bus]:
     """A made-up bus with one controller, gone afterwards."""
     command = ["umockdev-wrapper", "/usr/bin/python3", "-P", str(BENCH)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        bus = Bus(process)
         try:
-            bus = Bus(process)
             bus.do("controller", number=1)
             yield bus
         finally:
             assert process.stdin is not None
             process.stdin.close()
+            process.wait(_PATIENCE)
+            # umockdev removes it only where every object of its own was let go of.
+            shutil.rmtree(bus.root, ignore_errors=True)
 
 
 def run_devd(*options: str) -> int:
