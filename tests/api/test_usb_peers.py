@@ -20,6 +20,7 @@ from tests.lab.usb_peer.hid import Keyboard, Mouse
 from tests.lab.usb_peer.kinds import (
     KINDS,
     changeling,
+    injector,
     keyboard,
     mouse,
     storage,
@@ -171,6 +172,14 @@ def test_a_keyboard_types_at_its_rate(running: Machine, plug: Plug) -> None:
     assert [code for _, code in pressed] == expected
     # Emulation may bring keys late, and so the last ones close together, but never the whole text early.
     assert pressed[-1][0] - pressed[0][0] > 0.5 * len(text) / rate
+
+
+def test_an_injector_types_faster_than_anybody(running: Machine, plug: Plug) -> None:
+    peer = plug("injector", injector())
+    listen(running, peer)
+    peer.device.find(Keyboard).type("twinhull" * 20, 400)
+    until(lambda: len(presses(running)) == 160)
+    assert [code for _, code in presses(running)] == [KEYS[key] for key in "twinhull" * 20]
 
 
 def test_a_mouse_moves(running: Machine, plug: Plug) -> None:

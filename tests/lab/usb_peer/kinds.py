@@ -31,12 +31,12 @@ def _one(*interfaces: Interface) -> tuple[Configuration, ...]:
     return (Configuration(interfaces),)
 
 
-def _keyboard_interface(number: int = 0, endpoint: int = 1) -> Interface:
-    return parts.hid(number, KEYBOARD_REPORT, endpoint, 8, boot=_BOOT_KEYBOARD)
+def _keyboard_interface(number: int = 0, endpoint: int = 1, interval: int = 10) -> Interface:
+    return parts.hid(number, KEYBOARD_REPORT, endpoint, 8, boot=_BOOT_KEYBOARD, interval=interval)
 
 
 def keyboard(serial: str = "") -> Device:
-    """A boot keyboard; ``device.find(Keyboard)`` types."""
+    """A boot keyboard; ``device.find(Keyboard)`` types, at most 50 keys a second."""
     model = Model(
         0x046D,
         0xC31C,
@@ -45,6 +45,14 @@ def keyboard(serial: str = "") -> Device:
         name="USB Keyboard",
         serial=serial,
         speed=Speed.LOW,
+    )
+    return Device(model, {(0, 3): Keyboard()})
+
+
+def injector() -> Device:
+    """A boot keyboard that is read every millisecond, and so types up to 500 keys a second."""
+    model = Model(
+        0x03EB, 0x2401, _one(_keyboard_interface(interval=1)), name="HID Keyboard", speed=Speed.FULL
     )
     return Device(model, {(0, 3): Keyboard()})
 
@@ -245,11 +253,11 @@ class _Hub(Function):
 
 
 def typing_stick(medium: Medium | None = None) -> Device:
-    """A stick that is a keyboard too."""
+    """A stick that is a keyboard too, read every millisecond."""
     model = Model(
         0x0951,
         0x1666,
-        _one(parts.storage(0), _keyboard_interface(1, 3)),
+        _one(parts.storage(0), _keyboard_interface(1, 3, interval=4)),
         manufacturer="Kingston",
         name="DataTraveler 3.0",
         serial="60A44C413FAE",
@@ -309,6 +317,7 @@ def disguised_hub() -> Device:
 
 KINDS: dict[str, Callable[[], Device]] = {
     "keyboard": keyboard,
+    "injector": injector,
     "mouse": mouse,
     "storage": storage,
     "uas-storage": uas_storage,
