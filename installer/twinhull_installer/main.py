@@ -234,7 +234,8 @@ def main(arguments: list[str], repository: Path) -> int:
     began = time.monotonic()
     os.umask(0o022)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, interrupt)
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup(1)
+            signal.signal(number, interrupt)
     try:
         options = parse(arguments)
         size = "small" if options.small else "desktop"
