@@ -1,0 +1,278 @@
+"""Screen, sleep, switches, floods, records and PCI: the rest of what happens to devices."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import pytest_asyncio
+from twinhull_hypervisor.daemon.device_errors import (
+    NotAllowed,
+    ScreenLocked,
+    SwitchIncomplete,
+)
+from twinhull_hypervisor.daemon.device_journal import LINES_A_MINUTE, Line, reported
+from twinhull_hypervisor.daemon.device_memory import MAX_SEEN
+from twinhull_hypervisor.devices.results import PciFacts, PciFunction
+from twinhull_policy.model import Match
+from twinhull_policy.names import Partition
+
+from tests.support.device_laptop import DeviceLaptop, device_laptop
+from tests.support.usb_kinds import (
+    CAMERA,
+    CARD,
+    KEY,
+    KEYBOARD,
+    STICK,
+    VENDOR,
+)
+
+
+@pytest_asyncio.fixture
+async def laptop(tmp_path: Path) -> AsyncIterator[DeviceLaptop]:
+    async with device_laptop(tmp_path) as laptop:
+        yield laptop
+
+
+# Screen, sleep, switches
+
+
+async def test_behind_a_locked_screen_answers_wait(laptop: DeviceLaptop) -> None:
+    laptop.ports.plug("1-2", STICK, serial="a")
+    await laptop.becomes("1-2", "asking")
+    await laptop.commands.answer("1-2", "personal", remember=True)
+    await laptop.becomes("1-2", "attached", "personal")
+    laptop.screen.is_locked = True
+    await laptop.rest()
+    assert laptop.machines.held(Partition.PERSONAL) == ["1-2"]
+    laptop.ports.pull("1-2")
+    laptop.ports.plug("1-2", STICK, serial="a")
+    info = await laptop.becomes("1-2", "waiting")
+    assert "unlocked" in info.reason
+    laptop.ports.plug("1-3", CAMERA)
+    await laptop.becomes("1-3", "asking")
+    for refused in (
+        laptop.commands.answer("1-3", "personal", remember=False),
+        laptop.commands.attach("1-3", Partition.PERSONAL, read_only=False),
+    ):
+        with pytest.raises(ScreenLocked):
+            await refused
+    assert not laptop.ports.at("1-2").authorised
+    laptop.screen.is_locked = False
+    await laptop.becomes("1-2", "attached", "personal")
+
+
+async def test_what_was_chosen_by_hand_is_there_after_a_sleep_and_not_after_a_plug(
+    laptop: DeviceLaptop,
+) -> None:
+    laptop.ports.plug("1-2", STICK, serial="a")
+    await laptop.becomes("1-2", "asking")
+    await laptop.commands.answer("1-2", "personal", remember=False)
+    await laptop.goes_to_sleep()
+    laptop.ports.pull("1-2")
+    await laptop.until(lambda: laptop.machines.held(Partition.PERSONAL) == [])
+    await laptop.screen.sleep.put(False)
+    laptop.ports.plug("1-2", STICK, serial="a")
+    await laptop.becomes("1-2", "attached", "personal")
+    await laptop.goes_to_sleep()
+    laptop.ports.pull("1-2")
+    laptop.ports.plug("1-2", VENDOR, serial="a")
+    await laptop.screen.sleep.put(False)
+    await laptop.becomes("1-2", "asking")
+
+
+async def test_the_camera_is_off_in_every_machine_and_after_a_restart(laptop: DeviceLaptop) -> None:
+    laptop.set_owner("personal")
+    laptop.set_rules(cameras=("allow", Match(any_interface=("0e:*:*",))))
+    laptop.ports.plug("1-2", CAMERA)
+    laptop.ports.plug("1-3", STICK)
+    await laptop.becomes("1-2", "attached", "personal")
+    await laptop.commands.switch("camera", off=True)
+    assert laptop.machines.held(Partition.PERSONAL) == ["1-3"]
+    assert not laptop.ports.at("1-2").authorised
+    info = await laptop.becomes("1-2", "blocked")
+    assert (info.rule, info.targets) == ("host:camera-off", [])
+    for partition in Partition:
+        with pytest.raises(NotAllowed, match="camera is switched off"):
+            await laptop.commands.attach("1-2", partition, read_only=False)
+    await laptop.restart_core()
+    laptop.ports.pull("1-2")
+    laptop.ports.plug("1-2", CAMERA)
+    await laptop.becomes("1-2", "blocked")
+    await laptop.commands.switch("camera", off=False)
+    await laptop.becomes("1-2", "attached", "personal")
+
+
+async def test_a_machine_that_keeps_the_camera_is_told_of(laptop: DeviceLaptop) -> None:
+    laptop.set_owner("personal")
+    laptop.ports.plug("1-2", CAMERA)
+    await laptop.becomes("1-2", "attached", "personal")
+    laptop.machines.stuck = True
+    with pytest.raises(SwitchIncomplete):
+        await laptop.commands.switch("camera", off=True)
+    assert laptop.manager.memory.switches.camera_off
+    laptop.machines.stuck = False
+    laptop.manager.poke()
+    await laptop.becomes("1-2", "blocked")
+
+
+# Floods and records
+
+
+async def test_a_thousand_plugs_end_where_the_last_one_is(laptop: DeviceLaptop) -> None:
+    laptop.set_owner("personal")
+    began = time.monotonic()
+    for number in range(1000):
+        laptop.ports.plug("1-2", STICK, serial=f"s{number}")
+        if number % 4:
+            await asyncio.sleep(0)
+        laptop.ports.pull("1-2")
+    assert time.monotonic() - began < 60
+    await laptop.rest()
+    assert laptop.manager.infos() == []
+    plugged = laptop.manager.plugged
+    assert [len(known) for known in (plugged.rows, plugged.seen, plugged.choices)] == [0, 0, 0]
+    laptop.ports.plug("1-3", STICK, serial="last")
+    await laptop.becomes("1-3", "attached", "personal")
+    assert laptop.machines.held(Partition.PERSONAL) == ["1-3"]
+    assert len(laptop.lines()) <= 2 * LINES_A_MINUTE
+
+
+async def test_a_port_that_saw_too_many_takes_no_more(laptop: DeviceLaptop) -> None:
+    laptop.set_owner("personal")
+    for number in range(MAX_SEEN + 1):
+        laptop.ports.plug("1-2", STICK, serial=f"s{number}")
+        await laptop.until(lambda: laptop.info("1-2") is not None)
+        await laptop.rest()
+        laptop.ports.pull("1-2")
+        await laptop.until(lambda: laptop.info("1-2") is None)
+    laptop.ports.plug("1-2", STICK, serial="one more")
+    await laptop.becomes("1-2", "blocked")
+    laptop.ports.plug("1-3", STICK, serial="elsewhere")
+    await laptop.becomes("1-3", "attached", "personal")
+    await laptop.commands.forget("1-2")
+    await laptop.becomes("1-2", "attached", "personal")
+
+
+async def test_every_decision_is_one_line_with_all_it_rests_on(laptop: DeviceLaptop) -> None:
+    laptop.set_owner("ask")
+    laptop.ports.plug("1-2", STICK, serial="a", product="Stick")
+    await laptop.becomes("1-2", "asking")
+    await laptop.commands.answer("1-2", "personal", remember=True)
+    await laptop.becomes("1-2", "attached", "personal")
+    for _ in range(5):
+        await laptop.rest()
+    await laptop.commands.detach("1-2")
+    entries = [e for e in laptop.state.read_log(100) if e.body]
+    assert [e.text for e in entries] == [
+        "Stick (storage), port 1-2: asking by owner:o",
+        "Stick (storage), port 1-2: attached personal by answer",
+        "Stick (storage), port 1-2: blocked by answer",
+    ]
+    lines = [msgspec.json.decode(e.body, type=Line) for e in entries]
+    assert [line.actor for line in lines] == ["person", "person", "person"]
+    assert {line.facts.serial for line in lines} == {"a"}
+    assert len({line.facts_sha256 for line in lines}) == 1
+
+
+async def test_the_employer_is_told_of_corporate_decisions_alone(laptop: DeviceLaptop) -> None:
+    laptop.set_owner("personal")
+    laptop.set_rules(
+        keys=("require", Match(vendor="1050")),
+        no_cameras=("deny", Match(any_interface=("0e:*:*",))),
+        no_cards=("deny", Match(any_interface=("0b:*:*",))),
+    )
+    laptop.commands.set_owner_rules(
+        '{"schema":"twinhull.owner/1","devices":['
+        '{"name":"mine","match":{"any_interface":["0e:*:*"]},"to":"personal"},'
+        '{"name":"secret-name","match":{"any_interface":["08:*:*"]},"to":"personal"}]}'
+    )
+    for number, descriptors in enumerate((KEY, CAMERA, CARD, STICK, VENDOR, KEYBOARD), 1):
+        laptop.ports.plug(f"1-{number}", descriptors, serial="serial-number")
+    await laptop.becomes("1-1", "attached", "corporate")
+    await laptop.becomes("1-2", "attached", "personal")
+    await laptop.becomes("1-4", "attached", "personal")
+    await laptop.becomes("1-3", "blocked")
+    told = [reported(info) for info in laptop.reports]
+    assert {(r.model, r.rule, r.outcome) for r in told if r is not None} == {
+        ("1050:0120", "corporate:keys", "attached"),
+        ("058f:9540", "corporate:no-cards", "blocked"),
+    }
+    assert b"serial-number" not in msgspec.json.encode(told)
+
+
+async def test_people_see_names_and_nothing_that_steers_a_terminal(laptop: DeviceLaptop) -> None:
+    laptop.commands.set_owner_rules('{"schema":"twinhull.owner/1","devices":[],"ports":{"1-2":"left port"}}')
+    laptop.ports.plug("1-2", CAMERA, product="C920\x1b[2J\u202e" + "x" * 100)
+    info = await laptop.becomes("1-2", "blocked")
+    assert info.name.isprintable()
+    assert info.name.endswith(" (camera), left port")
+    assert len(info.name) < 80
+
+
+# PCI
+
+
+def function(address: str, class_code: str, **changes: Any) -> PciFunction:
+    made = PciFunction(
+        address=address,
+        vendor="8086",
+        device="1533",
+        class_code=class_code,
+        group="14",
+        group_members=[address],
+        reset_methods=["flr"],
+        driver="igb",
+        boot_vga=False,
+        removable=False,
+    )
+    return msgspec.structs.replace(made, **changes)
+
+
+async def test_pci_is_given_at_the_start_or_refused_with_reasons(laptop: DeviceLaptop) -> None:
+    card = function("0000:03:00.0", "02:00:00")
+    sound = function("0000:04:00.0", "04:03:00", group="15", group_members=["0000:04:00.0"])
+    shared = function(
+        "0000:05:00.0", "02:00:00", group="16", group_members=["0000:05:00.0", "0000:05:00.1"], device="1534"
+    )
+    mate = function(
+        "0000:05:00.1", "01:08:00", group="16", group_members=["0000:05:00.0", "0000:05:00.1"], device="1535"
+    )
+    laptop.ports.pci = PciFacts(remapping=True, unsafe=[], functions=[card, sound, shared, mate])
+    laptop.set_rules(
+        cards=("require", Match(bus="pci", product="1533")),
+        shared=("require", Match(bus="pci", product="1534")),
+    )
+    granted, refused = await laptop.commands.pci_for(Partition.CORPORATE)
+    assert granted == ["0000:03:00.0", "0000:04:00.0"]
+    assert list(refused) == ["0000:05:00.0"]
+    assert "0000:05:00.1" in refused["0000:05:00.0"][0]
+    assert await laptop.commands.pci_for(Partition.PERSONAL) == ([], {})
+    infos = {info.port: info for info in await laptop.commands.infos()}
+    assert (infos["0000:03:00.0"].state, infos["0000:05:00.0"].state) == ("waiting", "blocked")
+    assert infos["0000:05:00.1"].state == "host"
+    assert "could be passed on" in infos["0000:03:00.0"].reason
+    await laptop.commands.switch("microphone", off=True)
+    granted, refused = await laptop.commands.pci_for(Partition.CORPORATE)
+    assert granted == ["0000:03:00.0"]
+    assert refused["0000:04:00.0"] == ["the microphone is switched off"]
+    laptop.ports.pci = msgspec.structs.replace(laptop.ports.pci, remapping=False)
+    assert (await laptop.commands.pci_for(Partition.CORPORATE))[0] == []
+    laptop.stop_devd()
+    assert await laptop.commands.pci_for(Partition.CORPORATE) == ([], {})
+
+
+async def test_half_an_iommu_group_goes_nowhere(laptop: DeviceLaptop) -> None:
+    members = ["0000:05:00.0", "0000:05:00.1"]
+    good = function("0000:05:00.0", "02:00:00", group_members=members)
+    bad = function("0000:05:00.1", "02:00:00", group_members=members, reset_methods=[])
+    laptop.ports.pci = PciFacts(remapping=True, unsafe=[], functions=[good, bad])
+    laptop.set_rules(cards=("require", Match(bus="pci")))
+    granted, refused = await laptop.commands.pci_for(Partition.CORPORATE)
+    assert granted == []
+    assert set(refused) == set(members)
