@@ -4,6 +4,7 @@ drivers work with them."""
 from __future__ import annotations
 
 import hashlib
+import socket
 import struct
 import subprocess
 import sys
@@ -31,6 +32,7 @@ from tests.lab.usb_peer.kinds import (
 from tests.lab.usb_peer.machine import Machine, machine
 from tests.lab.usb_peer.malformed import MALFORMED
 from tests.lab.usb_peer.plug import Peer
+from tests.lab.usb_peer.protocol import Decoder, Kind, hello
 from tests.lab.usb_peer.storage import BLOCK, INQUIRY, WRITE_10, File, Memory
 
 Plug = Callable[[str, Device], Peer]
@@ -210,6 +212,39 @@ def test_a_changeling_comes_back_as_another_device(running: Machine, plug: Plug)
     (meant,) = running.usb().values()
     assert meant == descriptors(peer.device.model)
     assert meant[8:12] == seen[8:12], "vendor and product stay what they were"
+
+
+def test_a_changeling_changes_when_the_host_resets_what_it_has_configured() -> None:
+    device = changeling()
+    seen = device.model
+    device.plugged()
+    device.reset()
+    assert device.model is seen, "the resets of an enumeration come before any configuration"
+    assert device.configure(1)
+    device.reset()
+    assert device.model is not seen
+    assert device.model.vendor == seen.vendor
+
+
+def test_a_cable_survives_what_is_at_its_other_end(tmp_path: Path) -> None:
+    with Peer(tmp_path / "cable", keyboard()) as peer:
+        for first in (b"", b"GET / HTTP/1.1\r\n\r\n", hello()[:40], hello() + b"\xff" * 64, hello()):
+            with socket.socket(socket.AF_UNIX) as other:
+                other.settimeout(5)
+                other.connect(str(tmp_path / "cable"))
+                other.sendall(first)
+                assert other.recv(64).startswith(hello()[:12])
+        peer.disconnect()
+        peer.connect()
+        with socket.socket(socket.AF_UNIX) as other:
+            other.settimeout(5)
+            other.connect(str(tmp_path / "cable"))
+            other.sendall(hello())
+            decoder = Decoder()
+            kinds: list[int] = []
+            while Kind.DEVICE_CONNECT not in kinds:
+                kinds += [packet.kind for packet in decoder.feed(other.recv(4096))]
+    assert kinds == [Kind.HELLO, Kind.INTERFACE_INFO, Kind.EP_INFO, Kind.DEVICE_CONNECT]
 
 
 def test_nothing_tells_twins_apart_but_their_ports(running: Machine, plug: Plug) -> None:

@@ -110,7 +110,9 @@ class Peer:
             if plugged != self._plugged:
                 self._plugged = plugged
                 if self._cable is not None:
-                    self._cable.plug(plugged)
+                    # A connection that QEMU closed is noticed and dropped by the thread that serves it.
+                    with suppress(OSError):
+                        self._cable.plug(plugged)
         self._ring()
 
     def _ring(self) -> None:
@@ -122,14 +124,13 @@ class Peer:
             selector.register(self._listener, selectors.EVENT_READ)
             selector.register(self._woken, selectors.EVENT_READ)
             while not self._stop:
-                with self._lock:
-                    pause = self._cable.pump() if self._cable else None
+                pause = self._pump(selector)
                 for key, _ in selector.select(pause):
                     if key.fileobj is self._woken:
                         self._woken.recv(4096)
                     elif key.fileobj is self._listener:
                         self._accept(selector)
-                    else:
+                    elif self._cable is not None and key.fileobj is self._cable.socket:
                         self._read(selector)
             if self._cable:
                 self._cable.socket.close()
@@ -137,26 +138,40 @@ class Peer:
     def _accept(self, selector: selectors.BaseSelector) -> None:
         connection, _ = self._listener.accept()
         with self._lock:
-            if self._cable is not None:
+            # The end of an old connection may come to light after the beginning of a new one.
+            self._drop(selector)
+            try:
+                connection.sendall(protocol.hello())
+            except OSError:
                 connection.close()
                 return
-            connection.sendall(protocol.hello())
             self._cable = _Cable(connection, self.device, lambda: self._plugged)
         selector.register(connection, selectors.EVENT_READ)
 
+    def _pump(self, selector: selectors.BaseSelector) -> float | None:
+        with self._lock:
+            try:
+                return self._cable.pump() if self._cable else None
+            except OSError:
+                self._drop(selector)
+                return None
+
     def _read(self, selector: selectors.BaseSelector) -> None:
         with self._lock:
-            cable = self._cable
-            if cable is None:
+            if self._cable is None:
                 return
             try:
-                alive = cable.read()
-            except (OSError, protocol.ProtocolError, struct.error):
+                alive = self._cable.read()
+            except (OSError, protocol.ProtocolError, struct.error, IndexError):
                 alive = False
             if not alive:
-                selector.unregister(cable.socket)
-                cable.socket.close()
-                self._cable = None
+                self._drop(selector)
+
+    def _drop(self, selector: selectors.BaseSelector) -> None:
+        if self._cable is not None:
+            selector.unregister(self._cable.socket)
+            self._cable.socket.close()
+            self._cable = None
 
 
 class _Cable:
