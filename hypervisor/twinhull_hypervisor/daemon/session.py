@@ -31,7 +31,9 @@ class Screen(Protocol):
         """True right before the computer sleeps, False after it woke up."""
 
 
-class _Manager(DbusInterfaceCommonAsync, interface_name="org.freedesktop.login1.Manager"):
+class LogindManager(DbusInterfaceCommonAsync, interface_name="org.freedesktop.login1.Manager"):
+    """The part of logind's manager that is used."""
+
     @dbus_method_async(result_signature="a(susso)")
     async def list_sessions(self) -> list[tuple[str, int, str, str, str]]:
         raise NotImplementedError
@@ -41,7 +43,9 @@ class _Manager(DbusInterfaceCommonAsync, interface_name="org.freedesktop.login1.
         raise NotImplementedError
 
 
-class _Session(DbusInterfaceCommonAsync, interface_name="org.freedesktop.login1.Session"):
+class LogindSession(DbusInterfaceCommonAsync, interface_name="org.freedesktop.login1.Session"):
+    """The part of a session that is used."""
+
     @dbus_property_async("b")
     def locked_hint(self) -> bool:
         raise NotImplementedError
@@ -53,7 +57,7 @@ class LogindScreen:
     def __init__(self, bus: SdBus, owner: str) -> None:
         self._bus = bus
         self._owner = owner
-        self._manager = _Manager.new_proxy(NAME, "/org/freedesktop/login1", bus)
+        self._manager = LogindManager.new_proxy(NAME, "/org/freedesktop/login1", bus)
         self._last = False
 
     async def locked(self) -> bool:
@@ -62,7 +66,7 @@ class LogindScreen:
             async with asyncio.timeout(ANSWER_SECONDS):
                 sessions = await self._manager.list_sessions()
                 hints = [
-                    await _Session.new_proxy(NAME, path, self._bus).locked_hint.get_async()
+                    await LogindSession.new_proxy(NAME, path, self._bus).locked_hint.get_async()
                     for _, _, user, seat, path in sessions
                     if seat and (user == self._owner or not self._owner)
                 ]
