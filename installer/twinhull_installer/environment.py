@@ -28,9 +28,9 @@ def lock_files(repository: Path, *names: str) -> list[Path]:
     return [repository / name for name in ("requirements-build.lock", *names)]
 
 
-def key(locks: Iterable[Path]) -> str:
+def key(locks: Iterable[Path], version: str = sys.version) -> str:
     """Names an environment: the same locks and Python give the same key."""
-    digest = hashlib.sha256(sys.version.encode())
+    digest = hashlib.sha256(version.encode())
     for lock in locks:
         digest.update(lock.read_bytes())
     return digest.hexdigest()[:16]

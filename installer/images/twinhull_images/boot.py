@@ -117,12 +117,19 @@ def make_ramdisk(
 
 
 def make_efi_program(
-    root: Path, root_uuid: str, ramdisk: Path, work: Path, result: Path, log: Path, tick: Callable[[], None]
+    root: Path,
+    root_uuid: str,
+    ramdisk: Path,
+    work: Path,
+    result: Path,
+    log: Path,
+    tick: Callable[[], None],
+    options: str = KERNEL_OPTIONS,
 ) -> None:
     """Join kernel, command line and RAM disk with the systemd stub of the tree into one EFI program."""
     kernel = root / "boot" / f"vmlinuz-{kernel_release(root)}"
     command_line = work / "cmdline"
-    command_line.write_text(f"root=UUID={root_uuid} {KERNEL_OPTIONS}\0")
+    command_line.write_text(f"root=UUID={root_uuid} {options}\0")
     kernel_end = KERNEL_ADDRESS + kernel.stat().st_size
     ramdisk_address = (kernel_end // ALIGNMENT + 1) * ALIGNMENT
     sections = (

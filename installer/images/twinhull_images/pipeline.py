@@ -63,7 +63,7 @@ def build(
     require(MACHINE_TOOLS)
     recipe = RECIPES[kind]
     codename = platform.freedesktop_os_release()["VERSION_CODENAME"]
-    sources = select(read_machine(), codename, _is_debian)
+    sources = select(read_machine(), codename, signed_by_debian)
     if not any(source.suite == codename for source in sources):
         raise NoDebianSources(codename=codename)
     code = cache.files_under((CODE, *recipe.all_layers()), CODE.parent)
@@ -152,7 +152,7 @@ def _build(
     return manifest
 
 
-def _is_debian(source: Source) -> bool:
+def signed_by_debian(source: Source) -> bool:
     """Whether Debian's archive key signs the source; by its index if apt has one, else by configuration."""
     release = source.release_file(LISTS)
     if not release.exists():
