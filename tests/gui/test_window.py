@@ -41,6 +41,7 @@ CONTEXTS = {
     "corporate": "corporate",
     "personal": "personal",
     "both": "corporate",
+    "devices": "host",
     "log": "host",
 }
 

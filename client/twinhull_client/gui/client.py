@@ -27,10 +27,14 @@ class DaemonClient(QObject):
 
     Signals:
         status: a fresh Status.
-        unreachable: the TwinhullError that says why there is none.
+        devices: the list of DeviceInfo, right after the status.
+        devices_unknown: the TwinhullError that says why there is no such list.
+        unreachable: the TwinhullError that says why there is no status.
     """
 
     status = Signal(object)
+    devices = Signal(object)
+    devices_unknown = Signal(object)
     unreachable = Signal(object)
     _answered = Signal(object)
 
@@ -126,11 +130,18 @@ class DaemonClient(QObject):
             self._wake.clear()
             self.status.emit(await daemon.status())
             self._daemon = daemon
+            await self._list_devices(daemon)
             try:
                 async with asyncio.timeout(REFRESH_SECONDS):
                     await self._wake.wait()
             except TimeoutError:
                 continue
+
+    async def _list_devices(self, daemon: Daemon) -> None:
+        try:
+            self.devices.emit(await daemon.devices())
+        except TwinhullError as error:
+            self.devices_unknown.emit(error)
 
     async def _follow(self, daemon: Daemon) -> None:
         async for _subject in daemon.changes():

@@ -32,3 +32,19 @@ class AssetsMissing(TwinhullError):
 
     code = "TH-GUI-004"
     next_step = "Install Twinhull again."
+
+
+class DeviceGone(TwinhullError):
+    """The device you chose for is not in port {port} any more, so nothing was done."""
+
+    code = "TH-GUI-005"
+    blame = Blame.DENIED
+    next_step = "Look at what is there now, and choose again."
+
+
+class PortNameTaken(TwinhullError):
+    """Another port is called {name} already."""
+
+    code = "TH-GUI-006"
+    blame = Blame.MALFORMED
+    next_step = "Give this one another name."

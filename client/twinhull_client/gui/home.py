@@ -19,8 +19,10 @@ from twinhull_policy.errors import TwinhullError
 from twinhull_policy.names import Partition
 from twinhull_policy.parse import parse_policy
 
+from twinhull_client.gui.device_page import problem_report
+from twinhull_client.gui.device_switches import SwitchBar
 from twinhull_client.gui.partition_card import PartitionCard
-from twinhull_client.gui.widgets import Badge, Card, Problem, button, clear, label, tip
+from twinhull_client.gui.widgets import SCROLL_BAR, Badge, Card, Problem, button, clear, label, tip
 from twinhull_client.gui.words import (
     ago,
     as_sentence,
@@ -299,30 +301,61 @@ class StorageCard(Card):
         return row
 
 
-class HomePage(QScrollArea):
-    """All cards in two columns, each card as tall as what it says; Tab goes through them row by row."""
+class HomePage(QWidget):
+    """A head that stays, with the kill switches; under it all cards in two columns, each as tall as what it
+    says. Tab goes through the cards row by row.
 
-    def __init__(self) -> None:
+    Signals:
+        devices_wanted: the person wants to see the devices.
+    """
+
+    devices_wanted = Signal()
+
+    def __init__(self, colours: dict[str, str]) -> None:
         super().__init__()
-        self.setWidgetResizable(True)
+        self.setObjectName("page")
         self.setAccessibleName(self.tr("Home"))
-        page = QWidget()
-        page.setObjectName("page")
-        outer = QVBoxLayout(page)
-        outer.setContentsMargins(36, 28, 36, 36)
-        outer.setSpacing(20)
-        head = QVBoxLayout()
-        head.setSpacing(4)
-        head.addWidget(label(self.tr("Your two computers"), "title"))
         self.summary = label(role="subtitle")
-        head.addWidget(self.summary)
-        outer.addLayout(head)
-        columns = QHBoxLayout()
-        columns.setSpacing(20)
-        outer.addLayout(columns, 1)
+        self.switches = SwitchBar(colours)
+        self.devices = button("", self.devices_wanted.emit)
+        self.switch_problem, self.devices_problem = Problem(), Problem()
         self.partitions = {name.value: PartitionCard(name.value) for name in Partition}
         self.vpn, self.policy, self.grade, self.storage = VpnCard(), PolicyCard(), GradeCard(), StorageCard()
         self._sides = (QVBoxLayout(), QVBoxLayout())
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 28, 0, 0)
+        outer.setSpacing(16)
+        outer.addLayout(self._build_head())
+        outer.addWidget(self._build_cards(), 1)
+        self.show_waiting(0)
+
+    def _build_head(self) -> QVBoxLayout:
+        names = QVBoxLayout()
+        names.setSpacing(4)
+        names.addWidget(label(self.tr("Your two computers"), "title"))
+        names.addWidget(self.summary)
+        line = QHBoxLayout()
+        line.setSpacing(10)
+        line.addLayout(names, 1)
+        for part in (self.devices, self.switches):
+            line.addWidget(part, 0, Qt.AlignmentFlag.AlignTop)
+        head = QVBoxLayout()
+        head.setContentsMargins(36, 0, 36, 0)
+        head.setSpacing(12)
+        head.addLayout(line)
+        head.addWidget(self.switch_problem)
+        return head
+
+    def _build_cards(self) -> QScrollArea:
+        page = QWidget()
+        page.setObjectName("page")
+        column = QVBoxLayout(page)
+        column.setContentsMargins(36, 4, 36 - SCROLL_BAR, 36)
+        column.setSpacing(20)
+        column.addWidget(self.devices_problem)
+        columns = QHBoxLayout()
+        columns.setSpacing(20)
+        column.addLayout(columns, 1)
         for side in self._sides:
             side.setSpacing(20)
             columns.addLayout(side, 1)
@@ -331,11 +364,25 @@ class HomePage(QScrollArea):
             self._sides[place % 2].addWidget(card)
         for side in self._sides:
             side.addStretch(1)
-        self.setWidget(page)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
+        scroll.setAccessibleName(self.tr("Both computers and what concerns them"))
+        scroll.setWidget(page)
+        return scroll
+
+    def show_waiting(self, count: int) -> None:
+        """Say how many devices wait for the person."""
+        self.devices.setText(self.tr("Devices: {n} waiting").format(n=count) if count else self.tr("Devices"))
+        self.devices.setAccessibleName(self.devices.text())
+        self.devices.setProperty("primary", bool(count))
+        self.devices.style().polish(self.devices)
 
     def show_status(self, status: Status) -> None:
         """Show a fresh status everywhere."""
         enrolment = status.enrolment
+        self.switches.show_info(status.kill_switches)
+        self.devices_problem.say(problem_report(status.devices_problem))
         self.summary.setText(
             self.tr("Looked after by {tenant} as {device} · {contact}").format(
                 tenant=enrolment.tenant,

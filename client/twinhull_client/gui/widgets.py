@@ -5,9 +5,13 @@ from __future__ import annotations
 import html
 from collections.abc import Callable
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 from twinhull_policy.errors import TwinhullError
+
+SCROLL_BAR = 10
+"""Width that the style sheet gives a scroll bar, in logical pixels."""
 
 
 def label(text: str = "", role: str = "", *, wrap: bool = True) -> QLabel:
@@ -33,6 +37,36 @@ def button(text: str, slot: Callable[[], None], *, primary: bool = False) -> QPu
     made.setCursor(Qt.CursorShape.PointingHandCursor)
     made.clicked.connect(lambda _checked: slot())
     return made
+
+
+class Elided(QLabel):
+    """One line of plain text that ends in "…" where there is no room; all of it is in its tool tip."""
+
+    def __init__(self, role: str = "") -> None:
+        super().__init__()
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.whole = ""
+        if role:
+            self.setProperty("role", role)
+
+    def say(self, text: str) -> None:
+        """Show ``text``, in one line whatever is in it."""
+        self.whole = " ".join(text.split())
+        self.setAccessibleName(self.whole)
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(0, super().minimumSizeHint().height())
+
+    def _fit(self) -> None:
+        shown = self.fontMetrics().elidedText(self.whole, Qt.TextElideMode.ElideRight, self.width())
+        self.setText(shown)
+        tip(self, self.whole if shown != self.whole else "")
 
 
 class Badge(QLabel):

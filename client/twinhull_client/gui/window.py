@@ -20,6 +20,7 @@ from twinhull_policy.names import Partition
 
 from twinhull_client.bus import Daemon
 from twinhull_client.gui.client import DaemonClient
+from twinhull_client.gui.device_desk import DeviceDesk
 from twinhull_client.gui.home import HomePage
 from twinhull_client.gui.pages import LogPage, ScreensPage, UnreachablePage
 from twinhull_client.gui.screen import GuestScreen
@@ -28,16 +29,21 @@ from twinhull_client.gui.theme import colours, icon, style_sheet
 from twinhull_client.gui.viewer_link import ViewerLink
 from twinhull_client.gui.words import computer_name, state_words
 
-VIEWS = ("home", "corporate", "personal", "both", "log")
+VIEWS = ("home", "corporate", "personal", "both", "devices", "log")
 CHORDS = {
     Qt.Key.Key_1: "corporate",
     Qt.Key.Key_2: "personal",
     Qt.Key.Key_3: "both",
     Qt.Key.Key_H: "home",
+    Qt.Key.Key_U: "devices",
     Qt.Key.Key_L: "log",
 }
-"""With Ctrl and Alt; the host's whatever a guest has taken."""
+"""With Ctrl and Alt; the host's whatever a guest has taken. U is for USB: desktops take D themselves."""
+ANSWER_KEY = Qt.Key.Key_A
+"""With Ctrl and Alt: puts the keyboard on what a device waits for."""
 LOG_ENTRIES = 200
+LEAST_PAGE = 220
+"""Least height of a page, logical pixels: with the panel above, a screen of 540 shows all of the window."""
 SHOWN_STATES = ("running", "paused", "stopping")
 """States in which a partition has a screen."""
 ASKING_STATES = ("absent", "locked", "stopped", "failed")
@@ -67,18 +73,24 @@ class MainWindow(QMainWindow):
         self.links = {name.value: ViewerLink(name.value, self) for name in Partition}
         self.screens = {name: GuestScreen(link, computer_name(name)) for name, link in self.links.items()}
         self.strip = Strip()
-        self.home, self.log, self.unreachable = HomePage(), LogPage(), UnreachablePage()
+        self.home, self.log, self.unreachable = HomePage(self.colours), LogPage(), UnreachablePage()
+        self.desk = DeviceDesk(client, self.home, self.colours)
         self.unreachable.set_colour(self.colours["muted"])
         self.screens_page = ScreensPage(self.screens)
         self.pages = QStackedWidget()
         self.pages.setObjectName("pages")
-        for page in (self.unreachable, self.home, self.screens_page, self.log):
+        self.pages.setMinimumHeight(LEAST_PAGE)
+        for page in (self.unreachable, self.home, self.screens_page, self.desk.page, self.log):
             self.pages.addWidget(page)
         self.rail = self._build_rail()
         lower = QHBoxLayout()
         lower.setSpacing(0)
         lower.addWidget(self.rail)
-        lower.addWidget(self.pages, 1)
+        right = QVBoxLayout()
+        right.setSpacing(0)
+        right.addWidget(self.desk.panel)
+        right.addWidget(self.pages, 1)
+        lower.addLayout(right, 1)
         frame = QWidget()
         column = QVBoxLayout(frame)
         column.setContentsMargins(0, 0, 0, 0)
@@ -109,6 +121,7 @@ class MainWindow(QMainWindow):
             self.tr("Corporate"),
             self.tr("Personal"),
             self.tr("Side by side"),
+            self.tr("Devices"),
             self.tr("Log"),
         )
         for view, name in zip(VIEWS, names, strict=True):
@@ -124,7 +137,7 @@ class MainWindow(QMainWindow):
             made.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # a click leaves the keyboard where it is
             made.clicked.connect(lambda _checked, view=view: self.show_view(view))
             group.addButton(made)
-            if view == "log":
+            if view == "devices":
                 column.addStretch()
             column.addWidget(made)
             self.buttons[view] = made
@@ -135,6 +148,9 @@ class MainWindow(QMainWindow):
         self.client.unreachable.connect(self._on_unreachable)
         self.unreachable.retry.connect(self.client.refresh)
         self.home.vpn.prove.connect(self._prove)
+        self.home.devices_wanted.connect(lambda: self.show_view("devices"))
+        self.desk.waiting.connect(self._on_waiting)
+        self.desk.panel.appeared.connect(lambda: QApplication.alert(self))
         for name, card in self.home.partitions.items():
             card.asked.connect(self._on_asked)
             link = self.links[name]
@@ -157,6 +173,9 @@ class MainWindow(QMainWindow):
             self.pages.setCurrentWidget(self.unreachable)
         elif view == "home":
             self.pages.setCurrentWidget(self.home)
+        elif view == "devices":
+            self.pages.setCurrentWidget(self.desk.page)
+            self.desk.panel.show_again()
         elif view == "log":
             self.pages.setCurrentWidget(self.log)
             self._load_log()
@@ -192,7 +211,13 @@ class MainWindow(QMainWindow):
     def eventFilter(self, _watched: QObject, event: QEvent) -> bool:
         if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
             both = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier
-            view = CHORDS.get(Qt.Key(event.key())) if event.modifiers() & both == both else None
+            held = event.modifiers() & both == both
+            view = CHORDS.get(Qt.Key(event.key())) if held else None
+            if held and event.key() == ANSWER_KEY and self.desk.panel.isVisible():
+                for screen in self.screens.values():
+                    screen.release_keys()
+                self.desk.panel.take_focus()
+                return True
             if view is not None:
                 self.show_view(view)
                 return True
@@ -206,6 +231,7 @@ class MainWindow(QMainWindow):
         first = self.status is None
         self.status = status
         self.home.show_status(status)
+        self.desk.show_status(status)
         for info in status.partitions:
             if info.name not in self.links:
                 continue
@@ -225,10 +251,18 @@ class MainWindow(QMainWindow):
     def _on_unreachable(self, error: TwinhullError) -> None:
         self.status = None
         self.unreachable.show_error(error)
+        self.desk.show_nothing()
         for link in self.links.values():
             link.stop()
         self.pages.setCurrentWidget(self.unreachable)
         self._update_strip()
+
+    def _on_waiting(self, count: int) -> None:
+        self.home.show_waiting(count)
+        name = self.tr("Devices ({n})").format(n=count) if count else self.tr("Devices")
+        self.buttons["devices"].setText(name)
+        spoken = self.tr("Devices, {n} waiting for you").format(n=count) if count else name
+        self.buttons["devices"].setAccessibleName(spoken)
 
     def _on_asked(self, name: str, action: str, secret: str) -> None:
         if action == "open":
