@@ -88,7 +88,8 @@ def make_environment(context: Context, progress: Progress) -> None:
     directory = _directory(context)
     context.journal.directory(paths.PREFIX)
     context.journal.directory(paths.VENVS)
-    build(context.runner, directory, lock_files(context.repository, "requirements.lock"), progress)
+    if not ready(directory):
+        build(context.runner, directory, lock_files(context.repository, "requirements.lock"), progress)
     context.journal.link(paths.VENV, directory)
     for other in paths.VENVS.iterdir():
         if other != directory:

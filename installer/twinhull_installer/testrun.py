@@ -28,8 +28,11 @@ CHECKED_PACKAGES = (
     "twinhull_images",
     "corporate_side",
 )
-FAST_SUITES = ("unit", "api", "gui")
+FAST_SUITES = ("unit", "api", "gui", "fuzz")
 ALL_SUITES = (*FAST_SUITES, "e2e")
+LAB = "lab"
+WHERE = {"e2e": "this machine, guests and all", LAB: "the virtual laptop"}
+"""Where a suite runs, when that is not just a process on this machine."""
 SUITE_SECONDS = 2700.0
 MADE_BY_TESTS = "made-by-tests"
 """Marks an installation that a test run made, and may therefore remove."""
@@ -46,11 +49,12 @@ class Summary:
 
     def add(self, name: str, passed: int, failed: int, skipped: int, seconds: float) -> None:
         """Count one part in."""
+        where = f"  on {WHERE[name]}" if name in WHERE else ""
         self.passed += passed
         self.failed += failed
         self.skipped += skipped
         counts = f"{passed} passed, {failed} failed, {skipped} skipped"
-        self.lines.append(f"{name:15} {counts:40} {elapsed(seconds)}")
+        self.lines.append(f"{name:15} {counts:40} {elapsed(seconds):>6}{where}")
 
 
 @dataclass(frozen=True)
@@ -217,10 +221,12 @@ def start_daemons(repository: Path, runner: Runner) -> None:
     run_steps([step], runner, sys.stdout)
 
 
-def prepare(repository: Path, runner: Runner) -> None:
+def prepare(repository: Path, runner: Runner, *, lab: bool) -> None:
     """Install what the tests need."""
     needed = packages.listed(repository / "installer/packages.txt")
     needed += packages.listed(repository / "installer/packages-test.txt")
+    if lab:
+        needed += packages.listed(repository / "installer/packages-lab.txt")
     locks = environment.lock_files(repository, "requirements-test.lock")
     stamp = TEST_VENV / ".twinhull-locks"
 
@@ -247,6 +253,7 @@ def main(arguments: list[str], repository: Path) -> int:
     """The command; returns its exit status."""
     parser = argparse.ArgumentParser(prog="installer/test", description=(__doc__ or "").partition(":")[2])
     parser.add_argument("--fast", action="store_true", help="leave out e2e, which boots guests")
+    parser.add_argument("--lab", action="store_true", help="also what needs the virtual laptop")
     parser.add_argument("--keep", action="store_true", help="leave what e2e installed for a look at it")
     options = parser.parse_args(arguments)
     began = time.monotonic()
@@ -255,11 +262,12 @@ def main(arguments: list[str], repository: Path) -> int:
     try:
         checks.require_root("installer/test")
         make_room(repository, runner)
-        prepare(repository, runner)
+        prepare(repository, runner, lab=options.lab)
         before = look(runner)
         start_daemons(repository, runner)
         run_checks(repository, runner, summary)
-        for name in FAST_SUITES if options.fast else ALL_SUITES:
+        suites = FAST_SUITES if options.fast else ALL_SUITES
+        for name in (*suites, LAB) if options.lab else suites:
             if any((repository / "tests" / name).glob("test_*.py")):
                 run_suite(name, repository, runner, summary)
         if not options.keep:

@@ -15,16 +15,17 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from twinhull_images import boot, disk, pipeline, sources, tree
+from twinhull_images import boot, disk, sources, tree
 from twinhull_images.recipe import BASE_PACKAGES, Kind, Recipe
 from twinhull_images.run import capture, run
 from twinhull_installer import environment, packages, paths
 from twinhull_installer.run import Runner
 from twinhull_installer.steps import Progress
 
+from .emulator import CACHE, debian_sources
+
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 FILES = Path(__file__).resolve().parent / "files"
-CACHE = paths.CACHE / "lab"
 ACCESS_KEY = CACHE / "access"
 """SSH key of this machine's own for its virtual laptops."""
 LOCKS = ("requirements-build.lock", "requirements.lock")
@@ -42,7 +43,6 @@ EXTRA_PACKAGES = (
     "systemd-timesyncd",
     "procps",
 )
-RELEASE = "bookworm"
 DISK_MIB = 24 * 1024
 KERNEL_OPTIONS = (
     "rw console=tty0 console=ttyS0 loglevel=4 random.trust_cpu=on systemd.show_status=false nowatchdog no_timer_check panic=-1 "
@@ -83,7 +83,7 @@ def base_key() -> str:
     files = [Path(__file__), Path(boot.__file__), Path(disk.__file__), Path(tree.__file__)]
     files += [REPOSITORY / "installer/packages.txt", *(REPOSITORY / name for name in LOCKS)]
     files += sorted(path for path in FILES.rglob("*") if path.is_file())
-    for source in _sources():
+    for source in debian_sources():
         digest.update(source.line().encode())
         index = source.release_file(Path("/var/lib/apt/lists"))
         files += [index] if index.exists() else []
@@ -100,10 +100,6 @@ def make_access_key() -> None:
         )
 
 
-def _sources() -> tuple[sources.Source, ...]:
-    return sources.select(sources.read_machine(), RELEASE, pipeline.signed_by_debian)
-
-
 def _build(work: Path, log: Path, say: Callable[[str], None]) -> Path:
     root = work / "root"
     needed = packages.listed(REPOSITORY / "installer/packages.txt")
@@ -114,7 +110,7 @@ def _build(work: Path, log: Path, say: Callable[[str], None]) -> Path:
 
     say("Installing the laptop's packages")
     settings = sources.mirror_settings(capture(["apt-config", "dump"])[1])
-    tree.install(recipe, _sources(), settings, root, paths.CACHE / "packages", log, tick)
+    tree.install(recipe, debian_sources(), settings, root, paths.CACHE / "packages", log, tick)
     say("Installing the locked libraries")
     _install_libraries(root, Runner(log))
     say("Configuring the laptop")
@@ -145,7 +141,6 @@ def _install_libraries(root: Path, runner: Runner) -> None:
     directory.parent.mkdir(parents=True)
     with open(os.devnull, "w") as nowhere:
         environment.build(runner, directory, locks, Progress(nowhere, 1, 1, ""))
-    (directory / environment.COMPLETE).unlink()
     for script in (directory / "bin").iterdir():
         if script.is_file() and not script.is_symlink():
             text = script.read_bytes()
@@ -162,7 +157,7 @@ def _configure(root: Path) -> None:
     for directory in ("etc/apt/sources.list.d", "var/lib/apt/lists"):
         shutil.rmtree(root / directory, ignore_errors=True)
         (root / directory).mkdir()
-    chosen = _sources()
+    chosen = debian_sources()
     (root / "etc/apt/sources.list").write_text("".join(f"{source.line()}\n" for source in chosen))
     for source in chosen:
         index = source.release_file(Path("/var/lib/apt/lists"))

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,14 @@ from typing import Any
 from qemu.qmp import QMPError
 from qemu.qmp.legacy import QEMUMonitorProtocol
 
+from .emulator import Emulator, emulator
 from .image import ACCESS_KEY
 
-FIRMWARE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
-FIRMWARE_VARIABLES = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 MEMORY_MIB = 5120
 PROCESSORS = 2
+# Without SVM: QEMU ends itself when the firmware of a nested guest restores CR8 while an interrupt is pending
+# (docs/known-issues.md), so the partitions inside run under emulation too.
+CPU = "max,la57=off,svm=off"
 BOOT_SECONDS = 300.0
 STATE = "state"
 
@@ -58,6 +61,7 @@ class Machine:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self._emulator: Emulator = emulator(print)
         self.qmp: QEMUMonitorProtocol
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -77,7 +81,12 @@ class Machine:
             arguments += ["-incoming", "defer"]
         with (self.directory / "qemu.log").open("ab") as log:
             self._process = subprocess.Popen(
-                arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **self._emulator.environment},
+                start_new_session=True,
             )
         (self.directory / "qemu.pid").write_text(str(self._process.pid))
         self.attach()
@@ -89,7 +98,7 @@ class Machine:
         backing = ["-b", str(source.resolve()), "-F", "qcow2"]
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *backing, overlay], check=True)
         saved = disks.state or Path()
-        shutil.copyfile(saved / "vars.fd" if disks.state else FIRMWARE_VARIABLES, self.directory / "vars.fd")
+        shutil.copyfile(saved / "vars.fd" if disks.state else self._emulator.variables, self.directory / "vars.fd")
         (self.directory / "tpm").mkdir(exist_ok=True)
         if disks.state is not None:
             shutil.copytree(saved / "tpm", self.directory / "tpm", dirs_exist_ok=True)
@@ -110,9 +119,7 @@ class Machine:
                 time.sleep(0.1)
 
     def _restore(self, state: Path) -> None:
-        with (state / STATE).open("rb") as file:
-            self._lend("saved", file.fileno())
-        self.command("migrate-incoming", uri="fd:saved")
+        self.command("migrate-incoming", uri=f"file:{state / STATE}")
         deadline = time.monotonic() + 120
         while self.command("query-status")["status"] in ("inmigrate", "postmigrate"):
             if time.monotonic() > deadline:
@@ -120,11 +127,6 @@ class Machine:
             time.sleep(0.2)
         if self.command("query-status")["status"] == "paused":
             self.command("cont")
-        self.set_clock()
-
-    def _lend(self, name: str, descriptor: int) -> None:
-        self.qmp.send_fd_scm(descriptor)
-        self.command("getfd", fdname=name)
 
     def set_clock(self) -> None:
         """Give the laptop the time of now, as its hardware clock would after a sleep."""
@@ -135,9 +137,7 @@ class Machine:
         directory.mkdir(parents=True)
         self.command("stop")
         self.command("migrate-set-parameters", **{"max-bandwidth": 0})
-        with (directory / STATE).open("wb") as file:
-            self._lend("saved", file.fileno())
-        self.command("migrate", uri="fd:saved")
+        self.command("migrate", uri=f"file:{directory / STATE}")
         deadline = time.monotonic() + 300
         while (status := self.command("query-migrate").get("status")) != "completed":
             if status == "failed" or time.monotonic() > deadline:
@@ -182,7 +182,8 @@ class Machine:
     def close(self) -> None:
         """Let go of the monitor; of the TPM, too, once the laptop is off."""
         if hasattr(self, "qmp"):
-            self.qmp.close()
+            with suppress(QMPError, EOFError, OSError):
+                self.qmp.close()
         pid_file = self.directory / "tpm.pid"
         if not self.running() and pid_file.exists():
             pid = int(pid_file.read_text())
@@ -238,6 +239,28 @@ class Machine:
                 raise LaptopFailed(f"no way in after {seconds:.0f} s; the console says: {self.console()[-2000:]}")
             time.sleep(0.5)
 
+    def plug(self, driver: str, *, port: int | None = None, name: str = "", **properties: Any) -> str:
+        """Plug a device of QEMU's own into the USB controller; returns its name for ``unplug``."""
+        name = name or f"{driver}-{time.monotonic_ns()}"
+        if port is not None:
+            properties["port"] = str(port)
+        if driver == "usb-storage" and "drive" not in properties:
+            properties["drive"] = self._blank_stick(name)
+        self.command("device_add", driver=driver, id=name, bus="usb.0", **properties)
+        return name
+
+    def _blank_stick(self, name: str) -> str:
+        path = self.directory / f"{name}.raw"
+        path.touch()
+        os.truncate(path, 64 * 1024 * 1024)
+        file = {"driver": "file", "filename": str(path)}
+        self.command("blockdev-add", **{"node-name": f"{name}-disk", "driver": "raw", "file": file})
+        return f"{name}-disk"
+
+    def unplug(self, name: str) -> None:
+        """Pull a device out."""
+        self.command("device_del", id=name)
+
     def console(self) -> str:
         """What it wrote to its serial line."""
         return (self.directory / "console.log").read_text(errors="replace")
@@ -273,15 +296,15 @@ class Machine:
         here = self.directory
         overlay = f"driver=qcow2,node-name=system,discard=unmap,file.driver=file,file.filename={here}/disk.qcow2"
         words = [
-            "qemu-system-x86_64",
+            *self._emulator.command,
             *("-name", "laptop"),
             *("-machine", "q35,smm=off"),
             *("-accel", "tcg,thread=multi"),
-            *("-cpu", "max,la57=off"),
+            *("-cpu", CPU),
             *("-smp", str(PROCESSORS)),
             *("-m", str(MEMORY_MIB)),
-            *("-nodefaults", "-no-user-config", "-display", "none"),
-            *("-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={FIRMWARE}"),
+            *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+            *("-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={self._emulator.firmware}"),
             *("-drive", f"if=pflash,unit=1,format=raw,file={here}/vars.fd"),
             *("-device", "intel-iommu,intremap=on,caching-mode=on"),
             *("-chardev", f"socket,id=tpm,path={here}/tpm.sock"),

@@ -1,0 +1,89 @@
+"""The QEMU that plays the laptop's hardware: newer than Debian 12's own, unpacked beside it and not installed.
+
+The partitions inside the laptop run on Debian 12's QEMU as on any other machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from twinhull_images import pipeline, sources
+from twinhull_images.run import capture, run
+from twinhull_installer import paths
+
+CACHE = paths.CACHE / "lab"
+RELEASE = "bookworm"
+SUITES = ("trixie", "trixie-backports")
+"""Debian's stable release and its backports, of this machine's own mirror."""
+PACKAGES = ("qemu-system-x86", "ovmf")
+LIBRARIES = ("usr/lib/x86_64-linux-gnu",)
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """An unpacked QEMU.
+
+    Attributes:
+        command: the words that start it.
+        environment: variables it needs beyond the caller's.
+        firmware: UEFI code, and its empty variables.
+        variables: the empty variables.
+    """
+
+    command: tuple[str, ...]
+    environment: dict[str, str]
+    firmware: Path
+    variables: Path
+
+
+def debian_sources() -> tuple[sources.Source, ...]:
+    """This machine's own sources of Debian packages."""
+    return sources.select(sources.read_machine(), RELEASE, pipeline.signed_by_debian)
+
+
+def emulator(say: Callable[[str], None]) -> Emulator:
+    """Unpack QEMU where that is not done yet (seconds).
+
+    Args:
+        say: told what goes on.
+
+    Raises:
+        twinhull_images.run.CommandFailed: the archive cannot be reached.
+    """
+    key = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
+    root = CACHE / f"qemu-{key}"
+    if not root.exists():
+        say("Unpacking QEMU")
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".work-", dir=CACHE) as name:
+            _unpack(Path(name), root)
+    loader = [str(root / "usr/lib64/ld-linux-x86-64.so.2"), "--library-path"]
+    libraries = ":".join(str(root / part) for part in LIBRARIES)
+    data = ["-L", str(root / "usr/share/qemu"), "-L", str(root / "usr/share/seabios")]
+    return Emulator(
+        (*loader, libraries, str(root / "usr/bin/qemu-system-x86_64"), *data, "-L", str(root / "usr/lib/ipxe/qemu")),
+        {"QEMU_MODULE_DIR": str(root / "usr/lib/x86_64-linux-gnu/qemu")},
+        root / "usr/share/OVMF/OVMF_CODE_4M.fd",
+        root / "usr/share/OVMF/OVMF_VARS_4M.fd",
+    )
+
+
+def _unpack(work: Path, result: Path) -> None:
+    (mirror,) = (source for source in debian_sources() if source.suite == RELEASE)
+    listed = work / "sources.list"
+    listed.write_text("".join(f"{replace(mirror, suite=suite).line()}\n" for suite in SUITES))
+    settings = work / "apt.conf"
+    settings.touch(mode=0o600)
+    settings.write_text(
+        sources.mirror_settings(capture(["apt-config", "dump"])[1])
+        + f'APT::Install-Recommends "false";\nAcquire::Languages "none";\nAPT::Default-Release "{SUITES[-1]}";\n'
+    )
+    root = work / "root"
+    options = ["--mode=root", "--variant=extract", "--format=directory", f"--aptopt={settings}"]
+    argv = ["mmdebstrap", *options, f"--include={','.join(PACKAGES)}", "", str(root), str(listed)]
+    run(argv, CACHE / "qemu.log", lambda: None)
+    root.rename(result)
