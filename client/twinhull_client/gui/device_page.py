@@ -35,6 +35,8 @@ def problem_report(problem: str) -> TwinhullError | None:
 class DevicePlace(Card):
     """One place, and the devices in it; what may go there can be dropped on it.
 
+    Whatever it shows while something is dragged is beside its title, so that nothing moves under the hand.
+
     Signals:
         dropped: the person let go of the dragged device over it.
     """
@@ -47,11 +49,8 @@ class DevicePlace(Card):
         self.dragged: DeviceInfo | None = None
         self.badge.hide()
         self.empty = label(empty, "muted")
-        self.hint = label(role="strong")
-        self.hint.hide()
         self.rows = QVBoxLayout()
         self.rows.setSpacing(10)
-        self.body.addWidget(self.hint)
         self.body.addWidget(self.empty)
         self.body.addLayout(self.rows)
         self.setAcceptDrops(True)
@@ -63,8 +62,11 @@ class DevicePlace(Card):
         takes = device is not None and may_go(device, self.place)
         here = device is not None and place_of(device) == self.place
         self._tone("yes" if takes else "")
-        self.hint.setVisible(device is not None and not here)
-        self.hint.setText(self.tr("Drop it here") if takes else self.tr("The rules keep it from here"))
+        self.badge.setVisible(device is not None and not here)
+        if takes:
+            self.badge.say(self.tr("Drop it here"), "good")
+        else:
+            self.badge.say(self.tr("The rules keep it from here"), "idle")
 
     def _tone(self, drop: str) -> None:
         if self.property("drop") != drop:
@@ -236,6 +238,8 @@ class DevicesPage(QWidget):
         wanted = {device.id for device in devices}
         for gone in [id_ for id_ in self.rows if id_ not in wanted]:
             row = self.rows.pop(gone)
+            if row.error is not None:
+                self.failure.say(row.error)
             row.hide()
             row.deleteLater()
         counts = dict.fromkeys(PLACES, 0)
@@ -277,7 +281,7 @@ class DevicesPage(QWidget):
         self.failure.say(error if row is None else None)
         if row is not None:
             row.set_busy(False)
-            row.problem.say(error)
+            row.fail(error)
 
     def begin(self, wish: Wish) -> None:
         """A wish is being fulfilled."""

@@ -16,7 +16,7 @@ from twinhull_policy.errors import TwinhullError
 from twinhull_client.gui.device_wishes import Verb, Wish
 from twinhull_client.gui.device_words import ICONS, ask_words, device_name, isolated, name_parts
 from twinhull_client.gui.theme import icon, icon_pixmap
-from twinhull_client.gui.widgets import Badge, Elided, Problem, button, label
+from twinhull_client.gui.widgets import Badge, Elided, Problem, button, foreign, label
 
 REST_MS = 700
 """How long buttons rest before they answer for a device that has just appeared; people react within this."""
@@ -81,7 +81,7 @@ class DevicePanel(QFrame):
         self.picture.setFixedSize(PICTURE, PICTURE)
         self.heading = label(role="heading")
         self.name = Elided("strong")
-        self.why = label(role="muted")
+        self.why = foreign("muted")
         self.count = Badge()
         self.code = CodeView()
         self.progress = label(role="muted")

@@ -29,7 +29,7 @@ from twinhull_client.gui.device_words import (
     why_words,
 )
 from twinhull_client.gui.theme import icon_pixmap
-from twinhull_client.gui.widgets import Badge, Elided, Problem, button, label
+from twinhull_client.gui.widgets import Badge, Elided, Problem, button, foreign, label
 
 PICTURE = 24
 BUTTON_GAP = 8
@@ -53,12 +53,13 @@ class DeviceRow(QFrame):
         self._busy = False
         self._pressed: QPoint | None = None
         self.device = device
+        self.error: TwinhullError | None = None
         self.picture = label(wrap=False)
         self.picture.setFixedSize(PICTURE, PICTURE)
         self.name = Elided("strong")
         self.place = Elided("muted")
         self.badge = Badge()
-        self.why = label(role="muted")
+        self.why = foreign("muted")
         self.problem = Problem()
         self.buttons: dict[str, QPushButton] = {}
         row = QHBoxLayout()
@@ -152,7 +153,7 @@ class DeviceRow(QFrame):
     def show_info(self, device: DeviceInfo) -> None:
         """Show a fresh state of the same device, or what came into its place."""
         if device.facts_sha256 != self.device.facts_sha256:
-            self.problem.say(None)
+            self.fail(None)
         self.device = device
         own, place = name_parts(device)
         self.setAccessibleName(device_name(device))
@@ -213,7 +214,7 @@ class DeviceRow(QFrame):
 
     def _wish(self, verb: Verb) -> None:
         if not self._busy:
-            self.problem.say(None)
+            self.fail(None)
             self.wished.emit(Wish(self.device, verb, name=self.port_name.text()))
 
     def set_busy(self, busy: bool) -> None:
@@ -221,8 +222,9 @@ class DeviceRow(QFrame):
         self._busy = busy
         self._arrange()
 
-    def fail(self, error: TwinhullError) -> None:
-        """Show what went wrong, in place."""
+    def fail(self, error: TwinhullError | None) -> None:
+        """Show what went wrong, in place; None when it went well."""
+        self.error = error
         self.problem.say(error)
 
     def take_focus(self) -> None:

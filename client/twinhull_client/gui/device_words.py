@@ -134,7 +134,7 @@ def ask_words(device: DeviceInfo) -> str:
         elif layer == "owner":
             offers.append(tr("your rule “{name}” offers the personal computer").format(name=name))
     if not offers:
-        return as_sentence(printable(device.reason))
+        return as_sentence(_to_the_person(printable(device.reason)))
     return as_sentence(tr("{offers}, and the choice is yours").format(offers=tr("; ").join(offers)))
 
 

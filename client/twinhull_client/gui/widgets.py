@@ -24,6 +24,13 @@ def label(text: str = "", role: str = "", *, wrap: bool = True) -> QLabel:
     return made
 
 
+def foreign(role: str = "") -> QLabel:
+    """A label for words from outside: one too long for the line is cut off and widens nothing."""
+    made = label(role=role)
+    made.setMinimumWidth(1)
+    return made
+
+
 def tip(widget: QWidget, text: str) -> None:
     """Give a widget a tool tip that shows ``text`` as it is; Qt would take some texts for markup."""
     widget.setToolTip(f"<span>{html.escape(text)}</span>".replace("\n", "<br>") if text else "")
@@ -94,8 +101,8 @@ class Problem(QFrame):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("problem")
-        self.sentence = label(role="heading")
-        self.next_step = label()
+        self.sentence = foreign("heading")
+        self.next_step = foreign()
         column = QVBoxLayout(self)
         column.setContentsMargins(16, 12, 16, 12)
         column.setSpacing(4)
