@@ -279,6 +279,18 @@ def test_why_devices_are_not_followed_is_said_on_home_and_devices(
     assert devices.home.devices_problem.isVisible()
 
 
+def test_a_window_resized_while_the_page_is_hidden(devices: MainWindow, qtbot: QtBot) -> None:
+    page = devices.desk.page
+    for row in page.rows.values():
+        row.more.click()
+    devices.show_view("home")
+    devices.resize(960, 560)
+    devices.show_view("devices")
+    QTest.qWait(300)
+    for place in page.places.values():
+        assert place.mapTo(page, QPoint(place.width(), 0)).x() == page.width() - 36
+
+
 def test_narrow_windows_have_one_column(devices: MainWindow, qtbot: QtBot) -> None:
     page = devices.desk.page
     first, second = page.places["corporate"], page.places["personal"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QMimeData, QPoint, Qt, Signal
-from PySide6.QtGui import QDrag, QDragEnterEvent, QDragLeaveEvent, QDropEvent, QResizeEvent
+from PySide6.QtGui import QDrag, QDragEnterEvent, QDragLeaveEvent, QDropEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QApplication, QBoxLayout, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 from twinhull_policy.api.types import DeviceInfo, Status
 from twinhull_policy.errors import ErrorReport, RemoteError, TwinhullError, printable
@@ -11,6 +11,7 @@ from twinhull_policy.errors import ErrorReport, RemoteError, TwinhullError, prin
 from twinhull_client.gui.device_row import DeviceRow
 from twinhull_client.gui.device_switches import SwitchBar
 from twinhull_client.gui.device_wishes import Wish, may_go
+from twinhull_client.gui.errors import DeviceGone
 from twinhull_client.gui.widgets import SCROLL_BAR, Card, Problem, button, label
 from twinhull_client.gui.words import computer_name, tr
 
@@ -159,7 +160,7 @@ class DevicesPage(QWidget):
     def _build_scroll(self) -> QScrollArea:
         page = QWidget()
         page.setObjectName("page")
-        column = QVBoxLayout(page)
+        self._all = column = QVBoxLayout(page)
         column.setContentsMargins(36, 4, 36 - SCROLL_BAR, 36)
         column.setSpacing(20)
         column.addWidget(self.problem)
@@ -187,6 +188,12 @@ class DevicesPage(QWidget):
         self._columns.setDirection(
             QBoxLayout.Direction.LeftToRight if wide else QBoxLayout.Direction.TopToBottom
         )
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        # While it is being shown, Qt may change the width of what scrolls without laying it out again.
+        self._all.invalidate()
+        self._all.activate()
 
     # -- what is so ------------------------------------------------------------------------------------
 
@@ -238,7 +245,7 @@ class DevicesPage(QWidget):
         wanted = {device.id for device in devices}
         for gone in [id_ for id_ in self.rows if id_ not in wanted]:
             row = self.rows.pop(gone)
-            if row.error is not None:
+            if isinstance(row.error, DeviceGone):
                 self.failure.say(row.error)
             row.hide()
             row.deleteLater()

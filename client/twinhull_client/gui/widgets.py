@@ -72,7 +72,8 @@ class Elided(QLabel):
 
     def _fit(self) -> None:
         shown = self.fontMetrics().elidedText(self.whole, Qt.TextElideMode.ElideRight, self.width())
-        self.setText(shown)
+        if shown != self.text():
+            self.setText(shown)
         tip(self, self.whole if shown != self.whole else "")
 
 
