@@ -253,11 +253,13 @@ def test_no_devices_and_no_list_are_said(devices: MainWindow, standin: StandInDa
     qtbot.waitUntil(page.unknown.isVisible, timeout=WAIT)
     assert "TH-CLI" in page.unknown.next_step.text()
     assert "not known" in page.summary.text()
+    assert not any(place.isVisible() for place in page.places.values())
     assert devices.status is not None  # everything else goes on
     standin.allow("list_devices")
     standin.announce("devices")
     qtbot.waitUntil(lambda: not page.unknown.isVisible(), timeout=WAIT)
     assert page.summary.text() == "Nothing is plugged in."
+    assert all(place.empty.isVisible() for place in page.places.values())
 
 
 def test_why_devices_are_not_followed_is_said_on_home_and_devices(
@@ -279,12 +281,17 @@ def test_why_devices_are_not_followed_is_said_on_home_and_devices(
     assert devices.home.devices_problem.isVisible()
 
 
-def test_a_window_resized_while_the_page_is_hidden(devices: MainWindow, qtbot: QtBot) -> None:
+def test_a_window_resized_while_the_page_is_hidden(
+    devices: MainWindow, standin: StandInDaemon, qtbot: QtBot
+) -> None:
     page = devices.desk.page
+    standin.status = msgspec.structs.replace(standin.status, devices_problem="twinhull-devd does not answer.")
+    standin.announce("devices")
+    qtbot.waitUntil(page.problem.isVisible, timeout=WAIT)
     for row in page.rows.values():
         row.more.click()
     devices.show_view("home")
-    devices.resize(960, 560)
+    devices.resize(960, 540)
     devices.show_view("devices")
     QTest.qWait(300)
     for place in page.places.values():

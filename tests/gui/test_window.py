@@ -191,6 +191,7 @@ def test_text_contrast() -> None:
         grounds = ("window", "surface", "sunken", "rail")
         pairs = [*itertools.product(("text", "muted"), grounds), ("on_accent", "accent")]
         pairs += [("on_accent", "accent_hover")]
+        pairs += [("text", "warn_soft"), ("text", "idle_soft"), ("warn", "warn_soft"), ("bad", "bad_soft")]
         pairs += [(tone, f"{tone}_soft") for tone in ("good", "warn", "bad", "idle")]
         for text, ground in pairs:
             assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)

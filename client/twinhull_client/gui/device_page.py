@@ -12,7 +12,7 @@ from twinhull_client.gui.device_row import DeviceRow
 from twinhull_client.gui.device_switches import SwitchBar
 from twinhull_client.gui.device_wishes import Wish, may_go
 from twinhull_client.gui.errors import DeviceGone
-from twinhull_client.gui.widgets import SCROLL_BAR, Card, Problem, button, label
+from twinhull_client.gui.widgets import EDGE, Card, Problem, button, label, scrolling
 from twinhull_client.gui.words import computer_name, tr
 
 MIME = "application/x-twinhull-device"
@@ -151,7 +151,7 @@ class DevicesPage(QWidget):
         line.addLayout(names, 1)
         line.addWidget(self.switches, 0, Qt.AlignmentFlag.AlignTop)
         head = QVBoxLayout()
-        head.setContentsMargins(36, 0, 36, 0)
+        head.setContentsMargins(EDGE, 0, EDGE, 0)
         head.setSpacing(12)
         head.addLayout(line)
         head.addWidget(self.failure)
@@ -159,9 +159,7 @@ class DevicesPage(QWidget):
 
     def _build_scroll(self) -> QScrollArea:
         page = QWidget()
-        page.setObjectName("page")
         self._all = column = QVBoxLayout(page)
-        column.setContentsMargins(36, 4, 36 - SCROLL_BAR, 36)
         column.setSpacing(20)
         column.addWidget(self.problem)
         column.addWidget(self.unknown)
@@ -175,12 +173,7 @@ class DevicesPage(QWidget):
                 side.addWidget(self.places[name])
             side.addStretch(1)
             self._columns.addLayout(side, 1)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
-        scroll.setAccessibleName(self.tr("Devices by place"))
-        scroll.setWidget(page)
-        return scroll
+        return scrolling(page, self.tr("Devices by place"))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -203,10 +196,12 @@ class DevicesPage(QWidget):
         self.problem.say(problem_report(status.devices_problem))
 
     def show_unknown(self, error: TwinhullError) -> None:
-        """There is no list now; what was shown last stays, under the reason."""
+        """There is no list now; what was shown last, if anything, stays under the reason."""
         self.unknown.say(error)
         self.summary.setText(self.tr("What is plugged in is not known just now."))
         self._devices = None
+        for place in self.places.values():
+            place.setVisible(bool(self.rows))  # an empty place would say that nothing is there
 
     def show_devices(self, devices: list[DeviceInfo]) -> None:
         """Show a fresh list. While something is dragged nothing moves under the hand."""
@@ -257,6 +252,7 @@ class DevicesPage(QWidget):
             self._put(row, self.places[place], counts[place])
             counts[place] += 1
         for name, count in counts.items():
+            self.places[name].show()
             self.places[name].empty.setVisible(not count)
 
     def _new_row(self, device: DeviceInfo) -> DeviceRow:

@@ -22,7 +22,7 @@ from twinhull_policy.parse import parse_policy
 from twinhull_client.gui.device_page import problem_report
 from twinhull_client.gui.device_switches import SwitchBar
 from twinhull_client.gui.partition_card import PartitionCard
-from twinhull_client.gui.widgets import SCROLL_BAR, Badge, Card, Problem, button, clear, label, tip
+from twinhull_client.gui.widgets import EDGE, Badge, Card, Problem, button, clear, label, scrolling, tip
 from twinhull_client.gui.words import (
     ago,
     as_sentence,
@@ -340,7 +340,7 @@ class HomePage(QWidget):
         for part in (self.devices, self.switches):
             line.addWidget(part, 0, Qt.AlignmentFlag.AlignTop)
         head = QVBoxLayout()
-        head.setContentsMargins(36, 0, 36, 0)
+        head.setContentsMargins(EDGE, 0, EDGE, 0)
         head.setSpacing(12)
         head.addLayout(line)
         head.addWidget(self.switch_problem)
@@ -348,9 +348,7 @@ class HomePage(QWidget):
 
     def _build_cards(self) -> QScrollArea:
         page = QWidget()
-        page.setObjectName("page")
         column = QVBoxLayout(page)
-        column.setContentsMargins(36, 4, 36 - SCROLL_BAR, 36)
         column.setSpacing(20)
         column.addWidget(self.devices_problem)
         columns = QHBoxLayout()
@@ -364,12 +362,7 @@ class HomePage(QWidget):
             self._sides[place % 2].addWidget(card)
         for side in self._sides:
             side.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
-        scroll.setAccessibleName(self.tr("Both computers and what concerns them"))
-        scroll.setWidget(page)
-        return scroll
+        return scrolling(page, self.tr("Both computers and what concerns them"))
 
     def show_waiting(self, count: int) -> None:
         """Say how many devices wait for the person."""

@@ -7,9 +7,20 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 from twinhull_policy.errors import TwinhullError
 
+EDGE = 36
+"""Room beside what is on a page, in logical pixels."""
 SCROLL_BAR = 10
 """Width that the style sheet gives a scroll bar, in logical pixels."""
 
@@ -119,6 +130,24 @@ class Problem(QFrame):
             self.sentence.setText(report.message)
             self.next_step.setText(f"{report.next_step}  ({report.code})")
             self.setAccessibleName(f"{report.message} {report.next_step}")
+
+
+def scrolling(page: QWidget, name: str) -> QScrollArea:
+    """A scroll area around a page, whose right edge stays where it is with a scroll bar and without."""
+    page.setObjectName("page")
+    scroll = QScrollArea()
+    scroll.setWidgetResizable(True)
+    scroll.setAccessibleName(name)
+    scroll.setWidget(page)
+
+    def keep_edge(_least: int, most: int) -> None:
+        layout = page.layout()
+        if layout is not None:
+            layout.setContentsMargins(EDGE, 4, EDGE - (SCROLL_BAR if most else 0), EDGE)
+
+    scroll.verticalScrollBar().rangeChanged.connect(keep_edge)
+    keep_edge(0, 0)
+    return scroll
 
 
 class Card(QFrame):
