@@ -7,7 +7,8 @@ Three layers, read in order; in each the first rule that matches counts:
 
 1. the host's safety rules (``safety``): ``deny`` or ``host`` ends it there;
 2. the corporate rules: ``require`` ends it there, the device is the corporate partition's; ``allow`` adds
-   the corporate partition to where it may go; ``deny``, and no rule, add nothing;
+   the corporate partition to where it may go; ``deny``, and no rule, add nothing, and neither does any rule
+   for a way around the tunnel (``safety.past_tunnel``);
 3. the owner's rules: ``personal`` and ``ask`` add the personal partition, ``corporate`` adds nothing and
    prefers the corporate partition if that was added, ``deny`` takes everything away.
 
@@ -26,7 +27,7 @@ from msgspec import UNSET
 
 from .facts import DeviceFacts
 from .model import DeviceRule, Match, OwnerRule, OwnerRules, Policy
-from .safety import safety_verdict
+from .safety import past_tunnel, safety_verdict
 
 Target = Literal["corporate", "personal"]
 Answer = Literal["corporate", "personal", "deny"]
@@ -104,6 +105,9 @@ def conclude(
         return Decision(
             verdict=safety.verdict, targets=(), rule=f"host:{safety.rule}", reason=_sentence(safety.reason)
         )
+    beside_tunnel = corporate is not None and corporate.verdict != "deny" and past_tunnel(facts)
+    if beside_tunnel:
+        corporate = None
     if corporate is not None and corporate.verdict == "require":
         return Decision(
             verdict="corporate",
@@ -121,6 +125,8 @@ def conclude(
     if owner is not None and owner.to in ("personal", "ask"):
         targets.append("personal")
         granted_by.append(f"owner:{owner.name}")
+    if not targets and beside_tunnel:
+        return _denied("host:past-tunnel", "In the corporate partition it would be a way around the tunnel.")
     if not targets:
         return _nowhere(corporate, owner)
     if owner is not None and owner.to in targets:

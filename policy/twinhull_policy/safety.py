@@ -13,6 +13,9 @@ hub                       a USB hub                                             
 platform                  PCI bridges, memory controllers, system peripherals, SMBus    host
 ========================  ============================================================  ========
 
+One more, ``past-tunnel``, takes only the corporate partition away from where a device may go, whatever the
+policy says: a network or Bluetooth adapter in it would be a way out beside its tunnel (P2).
+
 Class codes: USB-IF "Defined Class Codes" and HID 1.11, 4.2 and 4.3; PCI Code and ID Assignment.
 """
 
@@ -25,6 +28,12 @@ from .facts import DeviceFacts
 
 _BOOT_INPUT = {"03:01:01", "03:01:02"}
 _PLATFORM = ("05:", "06:", "08:", "0c:05:")
+_USB_WAYS_OUT = ("02:06", "02:07", "02:08", "02:0a", "02:0c", "02:0d", "02:0e", "e0:", "ef:04")
+"""CDC Ethernet, ATM, wireless handset, mobile direct line, EEM, NCM and MBIM; Bluetooth, ultra-wideband and
+remote NDIS. A modem (02:02) is a serial line to the guest, and an adapter of a vendor's own class (ff) does
+not say what it is: a policy that allows those decides that."""
+_PCI_WAYS_OUT = ("02:", "0d:")
+"""Network and wireless controllers."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,12 @@ def safety_verdict(facts: DeviceFacts) -> SafetyVerdict | None:
     if facts.bus == "pci" and any(i.startswith(_PLATFORM) for i in facts.interfaces):
         return SafetyVerdict("platform", "host", "the computer itself cannot run without it")
     return None
+
+
+def past_tunnel(facts: DeviceFacts) -> bool:
+    """Whether the device is a way out of a partition beside its tunnel."""
+    ways = {"usb": _USB_WAYS_OUT, "pci": _PCI_WAYS_OUT}.get(facts.bus, ())
+    return facts.bus == "bluetooth" or any(i.startswith(ways) for i in facts.interfaces)
 
 
 def _usb(interfaces: tuple[str, ...]) -> SafetyVerdict | None:

@@ -15,7 +15,7 @@ from twinhull_policy.evaluate import Answers, answer_key, class_matches, decide
 from twinhull_policy.example import example_policy
 from twinhull_policy.facts import DeviceFacts
 from twinhull_policy.model import DeviceRule, Match, OwnerRule, OwnerRules, Policy
-from twinhull_policy.safety import safety_verdict
+from twinhull_policy.safety import past_tunnel, safety_verdict
 
 STICK = DeviceFacts(
     bus="usb", vendor="1234", product="5678", serial="s1", interfaces=("08:06:50",), port="1-1"
@@ -227,3 +227,33 @@ def test_a_diff_is_told_in_verdicts() -> None:
     assert told.compared == 2
     assert [(c.device.serial, c.old.verdict, c.new.verdict) for c in told.changes] == [("s2", "ask", "deny")]
     assert told.sections == ("devices",)
+
+
+WAYS_OUT = ["02:06:00", "02:0c:00", "02:0d:00", "02:0e:00", "e0:01:01", "e0:01:03", "ef:04:01"]
+
+
+@pytest.mark.parametrize("interface", WAYS_OUT)
+@pytest.mark.parametrize("verdict", ["require", "allow"])
+def test_no_policy_puts_a_way_around_the_tunnel_into_the_corporate_partition(
+    interface: str, verdict: str
+) -> None:
+    """P2: a network adapter is never the corporate partition's; the owner may still have it."""
+    adapter = structs.replace(STICK, interfaces=("ff:00:00", interface))
+    company = policy(corporate_rule(verdict))
+    for owners, expected in (
+        (owner(), ("deny", (), "host:past-tunnel")),
+        (owner(owner_rule("corporate")), ("deny", (), "host:past-tunnel")),
+        (owner(owner_rule("personal")), ("personal", ("personal",), "owner:o")),
+    ):
+        before: list[Answers] = [{}, {answer_key(adapter): "corporate"}]
+        for answers in before:
+            decision = decide(adapter, company, owners, answers)
+            assert (decision.verdict, decision.targets, decision.rule) == expected
+
+
+def test_pci_and_bluetooth_ways_out() -> None:
+    """A network card and a Bluetooth device are ways out too; a disk controller is not."""
+    assert past_tunnel(structs.replace(STICK, bus="pci", interfaces=("02:00:00",)))
+    assert past_tunnel(structs.replace(STICK, bus="bluetooth", interfaces=()))
+    assert not past_tunnel(structs.replace(STICK, bus="pci", interfaces=("01:08:02",)))
+    assert not past_tunnel(STICK)
