@@ -146,7 +146,8 @@ def test_a_second_supervisor_gives_way(launcher: Launcher) -> None:
     write_unit(launcher, "twice", SLEEPER)
     launcher.start("twice")
     main, first = runs(launcher, "twice", "sleep"), launcher.supervisor("twice")
-    command = ["/usr/bin/python3", "-P", "-m", "twinhull_installer.supervisor", launcher.units, "twice"]
+    module = ["-P", "-m", "twinhull_installer.supervisor"]
+    command: list[str | Path] = ["/usr/bin/python3", *module, launcher.units, "twice"]
     second = subprocess.run([*command, launcher.run], env={"PYTHONPATH": str(INSTALLER)}, timeout=30)
     assert second.returncode == 0
     assert launcher.main_pid("twice") == main

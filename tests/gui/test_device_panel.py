@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from typing import Any, get_args
 
 import msgspec
@@ -12,6 +13,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QLineEdit
 from pytestqt.qtbot import QtBot
 from twinhull_client.gui.device_panel import REST_MS, DevicePanel
+from twinhull_client.gui.device_switches import SwitchBar
 from twinhull_client.gui.device_words import (
     ICONS,
     device_name,
@@ -22,7 +24,7 @@ from twinhull_client.gui.device_words import (
 )
 from twinhull_client.gui.resources import asset
 from twinhull_client.gui.window import MainWindow
-from twinhull_policy.api.types import DeviceInfo, DeviceState
+from twinhull_policy.api.types import DeviceInfo, DeviceState, KillSwitch
 from twinhull_policy.errors import ErrorReport
 from twinhull_policy.kinds import Kind
 
@@ -209,7 +211,7 @@ def test_a_new_keyboard_comes_first_with_its_code(
     for typed, words in ((6, "Now Enter"), (0, "That was not the code"), (1, "1 of 6 digits typed.")):
         standin.devices = [device(KEYBOARD, typed=typed)]
         standin.announce("devices")
-        qtbot.waitUntil(lambda words=words: words in panel.progress.text(), timeout=WAIT)
+        qtbot.waitUntil(partial(_says, panel.progress, words), timeout=WAIT)
     put(standin, device(KEYBOARD, typed=0))  # that one was taken back with Backspace
     qtbot.waitUntil(lambda: not panel.code.digits[0].property("typed"), timeout=WAIT)
     put(standin, device(KEYBOARD, state="host", code="", typed=0))
@@ -227,19 +229,31 @@ def test_a_keyboard_that_waits_for_its_turn_shows_no_empty_code(
 # -- kill switches -------------------------------------------------------------------------------------
 
 
+def _says(label: QLabel, words: str) -> bool:
+    return words in label.text()
+
+
+def _ready(button: QAbstractButton) -> bool:
+    return button.isVisible() and button.isEnabled()
+
+
+def _all_are(bars: tuple[SwitchBar, ...], kind: KillSwitch, off: bool) -> bool:
+    return all(bar.is_off(kind) == off for bar in bars)
+
+
 @pytest.mark.parametrize(("kind", "other"), [("camera", "microphone"), ("microphone", "camera")])
 @pytest.mark.parametrize("view", ["home", "devices"])
 def test_a_switch_shows_what_the_daemon_says(
-    window: MainWindow, standin: StandInDaemon, qtbot: QtBot, kind: str, other: str, view: str
+    window: MainWindow, standin: StandInDaemon, qtbot: QtBot, kind: KillSwitch, other: KillSwitch, view: str
 ) -> None:
     window.show_view(view)
     bars = (window.home.switches, window.desk.page.switches)
     shown = bars[0] if view == "home" else bars[1]
     for off in (True, False):
         made = next(button for name, button in shown.buttons.items() if name == kind)
-        qtbot.waitUntil(lambda made=made: made.isVisible() and made.isEnabled(), timeout=WAIT)
+        qtbot.waitUntil(partial(_ready, made), timeout=WAIT)
         made.click()
-        qtbot.waitUntil(lambda off=off: all(bar.is_off(kind) == off for bar in bars), timeout=WAIT)
+        qtbot.waitUntil(partial(_all_are, bars, kind, off), timeout=WAIT)
         assert ("off" in made.text()) == off
         assert made.accessibleName().startswith(made.text().strip())
         assert not any(bar.is_off(other) for bar in bars)
@@ -361,7 +375,7 @@ def test_tab_reaches_every_control(window: MainWindow, panel: DevicePanel) -> No
     wanted = {control for control in controls if control.isVisible() and control.isEnabled()}
     reached = set()
     widget = window.nextInFocusChain()
-    while widget is not window:
+    while widget is not None and widget is not window:
         if widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
             reached.add(widget)
         widget = widget.nextInFocusChain()

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QApplication, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 from twinhull_client.gui.device_page import MIME, PLACES, DevicePlace, DevicesPage
 from twinhull_client.gui.device_row import DeviceRow
@@ -31,6 +32,14 @@ from tests.support.standin_daemon import StandInDaemon, demonstration_devices
 WAIT = 20000
 STICK, WEBCAM, KEYBOARD, TOKEN = "usb-1-2", "usb-1-3", "usb-2-1", "usb-2-2"
 BOTH = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier
+
+
+def _says(label: QLabel, words: str) -> bool:
+    return words in label.text()
+
+
+def _beside(first: QWidget, second: QWidget, side_by_side: bool) -> bool:
+    return (first.x() < second.x()) == side_by_side
 
 
 @pytest.fixture
@@ -207,7 +216,7 @@ def test_a_port_name_that_cannot_be_is_refused_in_place(
     for name, code in (("left port", "TH-GUI-006"), ("a\u202eb", "TH-POL-006")):
         row.port_name.setText(name)
         row.rename.click()
-        qtbot.waitUntil(lambda code=code: code in row.problem.next_step.text(), timeout=WAIT)
+        qtbot.waitUntil(partial(_says, row.problem.next_step, code), timeout=WAIT)
         qtbot.waitUntil(row.rename.isEnabled, timeout=WAIT)
     assert not [call for call in standin.calls if call[0] == "set_owner_rules"]
 
@@ -303,9 +312,7 @@ def test_narrow_windows_have_one_column(devices: MainWindow, qtbot: QtBot) -> No
     first, second = page.places["corporate"], page.places["personal"]
     for width, side_by_side in ((1440, True), (960, False)):
         devices.resize(width, 900)
-        qtbot.waitUntil(
-            lambda side_by_side=side_by_side: (first.x() < second.x()) == side_by_side, timeout=WAIT
-        )
+        qtbot.waitUntil(partial(_beside, first, second, side_by_side), timeout=WAIT)
         for row in page.rows.values():
             for control in row.findChildren(QWidget):
                 if control.isVisible():
