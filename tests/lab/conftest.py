@@ -14,7 +14,7 @@ from .machine import Disks, Machine
 
 def say(sentence: str) -> None:
     """Progress past pytest's capture: making a laptop takes minutes."""
-    sys.__stderr__.write(f"{sentence}\n")
+    print(sentence, file=sys.__stderr__, flush=True)
 
 
 @pytest.fixture(scope="session")

@@ -12,13 +12,23 @@ from qemu.qmp import QMPError
 from twinhull_images.run import CommandFailed as BuildFailed
 from twinhull_installer.errors import InstallerError
 
-from .image import CACHE, base_image
+from .emulator import CACHE
+from .image import base_image
 from .installed import booted, installed
 from .machine import Disks, LaptopFailed, Machine
 
 HAND = CACHE / "by-hand"
 """The one laptop that is driven by hand."""
-SIMPLE = ("usb-kbd", "usb-mouse", "usb-tablet", "usb-hub", "usb-serial", "usb-ccid", "usb-audio", "usb-storage")
+SIMPLE = (
+    "usb-kbd",
+    "usb-mouse",
+    "usb-tablet",
+    "usb-hub",
+    "usb-serial",
+    "usb-ccid",
+    "usb-audio",
+    "usb-storage",
+)
 
 
 def main(arguments: list[str]) -> int:

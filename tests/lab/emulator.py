@@ -1,4 +1,4 @@
-"""The QEMU that plays the laptop's hardware: newer than Debian 12's own, unpacked beside it and not installed.
+"""The QEMU that plays the laptop's hardware: newer than Debian 12's own, unpacked and not installed.
 
 The partitions inside the laptop run on Debian 12's QEMU as on any other machine.
 """
@@ -65,7 +65,14 @@ def emulator(say: Callable[[str], None]) -> Emulator:
     libraries = ":".join(str(root / part) for part in LIBRARIES)
     data = ["-L", str(root / "usr/share/qemu"), "-L", str(root / "usr/share/seabios")]
     return Emulator(
-        (*loader, libraries, str(root / "usr/bin/qemu-system-x86_64"), *data, "-L", str(root / "usr/lib/ipxe/qemu")),
+        (
+            *loader,
+            libraries,
+            str(root / "usr/bin/qemu-system-x86_64"),
+            *data,
+            "-L",
+            str(root / "usr/lib/ipxe/qemu"),
+        ),
         {"QEMU_MODULE_DIR": str(root / "usr/lib/x86_64-linux-gnu/qemu")},
         root / "usr/share/OVMF/OVMF_CODE_4M.fd",
         root / "usr/share/OVMF/OVMF_VARS_4M.fd",
@@ -80,7 +87,8 @@ def _unpack(work: Path, result: Path) -> None:
     settings.touch(mode=0o600)
     settings.write_text(
         sources.mirror_settings(capture(["apt-config", "dump"])[1])
-        + f'APT::Install-Recommends "false";\nAcquire::Languages "none";\nAPT::Default-Release "{SUITES[-1]}";\n'
+        + 'APT::Install-Recommends "false";\nAcquire::Languages "none";\n'
+        + f'APT::Default-Release "{SUITES[-1]}";\n'
     )
     root = work / "root"
     options = ["--mode=root", "--variant=extract", "--format=directory", f"--aptopt={settings}"]

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .image import CACHE, base_image
+from .emulator import CACHE
+from .image import base_image
 from .machine import Disks, LaptopFailed, Machine
 from .payload import PLACE, payload
 
@@ -37,7 +38,9 @@ def install(machine: Machine) -> str:
     """Run the quickstart in it; returns what that printed. Raises LaptopFailed."""
     done = machine.try_ssh(QUICKSTART, "--small", "--headless", "--yes", timeout=INSTALL_SECONDS)
     if done.returncode != 0:
-        raise LaptopFailed(f"the quickstart ended with {done.returncode}: {done.stdout[-4000:]}{done.stderr[-2000:]}")
+        raise LaptopFailed(
+            f"the quickstart ended with {done.returncode}: {done.stdout[-4000:]}{done.stderr[-2000:]}"
+        )
     return done.stdout
 
 
@@ -45,7 +48,10 @@ def installed(say: Callable[[str], None]) -> Disks:
     """What to start laptops with Twinhull from; made where it is not there yet (minutes)."""
     disks = Disks(base_image(say), payload(say))
     assert disks.payload is not None
-    state = CACHE / f"installed-{disks.base.stem.removeprefix('base-')}-{disks.payload.stem.removeprefix('payload-')}"
+    state = (
+        CACHE
+        / f"installed-{disks.base.stem.removeprefix('base-')}-{disks.payload.stem.removeprefix('payload-')}"
+    )
     if not state.exists():
         for old in CACHE.glob("installed-*"):
             shutil.rmtree(old)
@@ -79,4 +85,3 @@ def laptop(directory: Path, disks: Disks) -> Iterator[Machine]:
         if machine.running():
             machine.cut_power()
         machine.close()
-

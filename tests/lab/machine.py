@@ -98,7 +98,9 @@ class Machine:
         backing = ["-b", str(source.resolve()), "-F", "qcow2"]
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *backing, overlay], check=True)
         saved = disks.state or Path()
-        shutil.copyfile(saved / "vars.fd" if disks.state else self._emulator.variables, self.directory / "vars.fd")
+        shutil.copyfile(
+            saved / "vars.fd" if disks.state else self._emulator.variables, self.directory / "vars.fd"
+        )
         (self.directory / "tpm").mkdir(exist_ok=True)
         if disks.state is not None:
             shutil.copytree(saved / "tpm", self.directory / "tpm", dirs_exist_ok=True)
@@ -204,15 +206,18 @@ class Machine:
         """The words that begin an SSH call into it, as root."""
         port = (self.directory / "ssh-port").read_text()
         shared = [f"ControlPath={self.directory}/ssh", "ControlMaster=auto", "ControlPersist=600"]
-        trust = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "ConnectTimeout=20"]
+        trust = [
+            "StrictHostKeyChecking=no",
+            "UserKnownHostsFile=/dev/null",
+            "LogLevel=ERROR",
+            "ConnectTimeout=20",
+        ]
         words = ["ssh", "-i", str(ACCESS_KEY), "-p", port]
         for option in (*shared, *trust):
             words += ["-o", option]
         return [*words, *options, "root@127.0.0.1"]
 
-    def try_ssh(
-        self, *words: str, stdin: str = "", timeout: float = 120
-    ) -> subprocess.CompletedProcess[str]:
+    def try_ssh(self, *words: str, stdin: str = "", timeout: float = 120) -> subprocess.CompletedProcess[str]:
         """Run a program in it, any exit status; the words are passed on unharmed."""
         remote = shlex.join(words)
         return subprocess.run(
@@ -223,7 +228,9 @@ class Machine:
         """Run a program in it that has to succeed; returns what it printed."""
         done = self.try_ssh(*words, stdin=stdin, timeout=timeout)
         if done.returncode != 0:
-            raise LaptopFailed(f"{words} ended with {done.returncode}: {done.stdout[-3000:]}{done.stderr[-3000:]}")
+            raise LaptopFailed(
+                f"{words} ended with {done.returncode}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
+            )
         return done.stdout
 
     def wait_for_ssh(self, seconds: float = BOOT_SECONDS) -> float:
@@ -236,7 +243,9 @@ class Machine:
             except subprocess.TimeoutExpired:
                 pass
             if not self.running() or time.monotonic() - began > seconds:
-                raise LaptopFailed(f"no way in after {seconds:.0f} s; the console says: {self.console()[-2000:]}")
+                raise LaptopFailed(
+                    f"no way in after {seconds:.0f} s; the console says: {self.console()[-2000:]}"
+                )
             time.sleep(0.5)
 
     def plug(self, driver: str, *, port: int | None = None, name: str = "", **properties: Any) -> str:
@@ -294,7 +303,9 @@ class Machine:
 
     def _arguments(self, disks: Disks, port: int) -> list[str]:
         here = self.directory
-        overlay = f"driver=qcow2,node-name=system,discard=unmap,file.driver=file,file.filename={here}/disk.qcow2"
+        overlay = (
+            f"driver=qcow2,node-name=system,discard=unmap,file.driver=file,file.filename={here}/disk.qcow2"
+        )
         words = [
             *self._emulator.command,
             *("-name", "laptop"),
@@ -321,7 +332,9 @@ class Machine:
             *("-qmp", f"unix:{here}/qmp.sock,server=on,wait=off"),
         ]
         if disks.payload is not None:
-            payload = f"driver=raw,node-name=payload,read-only=on,file.driver=file,file.filename={disks.payload}"
+            payload = (
+                f"driver=raw,node-name=payload,read-only=on,file.driver=file,file.filename={disks.payload}"
+            )
             words += ["-blockdev", payload, "-device", "virtio-blk-pci,drive=payload,addr=7"]
         return words
 

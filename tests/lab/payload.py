@@ -11,7 +11,8 @@ from pathlib import Path
 
 from twinhull_installer import paths
 
-from .image import CACHE, REPOSITORY
+from .emulator import CACHE
+from .image import REPOSITORY
 
 SOURCES = ("policy", "hypervisor", "client", "installer", "assets", "docs", "pyproject.toml", "README.md")
 MIB = 1024 * 1024
@@ -20,7 +21,7 @@ PLACE = "/media/payload"
 
 
 def source_files() -> list[Path]:
-    """What is installed in the laptop, as the working tree has it: tracked files and new ones, not ignored."""
+    """What is installed in the laptop, as the working tree has it: tracked files and new ones."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *SOURCES, "*.lock"],
         cwd=REPOSITORY,
@@ -34,7 +35,12 @@ def source_files() -> list[Path]:
 
 def golden_images() -> Path:
     """The directory of the small golden images, built where they are not there yet."""
-    command = [REPOSITORY / "installer/images/build", "small", "--output", paths.CACHE / "images"]
+    command: list[str | Path] = [
+        REPOSITORY / "installer/images/build",
+        "small",
+        "--output",
+        paths.CACHE / "images",
+    ]
     built = subprocess.run(
         [*command, "--cache", paths.CACHE / "packages"], stdout=subprocess.PIPE, text=True, check=True
     )

@@ -7,7 +7,7 @@ from .test_installed import status
 
 
 def test_power_cut_with_both_partitions_running(own_machine: Machine, disks: Disks) -> None:
-    """After a cut it boots again: nothing runs that was not started, the volumes are whole, both start again."""
+    """After a cut it boots again, the volumes are whole, and the quickstart goes on to both partitions."""
     own_machine.ssh("sync")
     own_machine.cut_power()
     own_machine.start(Disks(disks.base, disks.payload))
@@ -17,5 +17,8 @@ def test_power_cut_with_both_partitions_running(own_machine: Machine, disks: Dis
     )
     assert "failed" not in said
     now = status(own_machine)
-    assert {p["name"]: p["state"] for p in now["partitions"]} == {"corporate": "running", "personal": "running"}
+    assert {p["name"]: p["state"] for p in now["partitions"]} == {
+        "corporate": "running",
+        "personal": "running",
+    }
     assert now["vpn"]["confined"]
