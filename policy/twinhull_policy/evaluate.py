@@ -107,6 +107,8 @@ def conclude(
         )
     beside_tunnel = corporate is not None and corporate.verdict != "deny" and past_tunnel(facts)
     if beside_tunnel:
+        if owner is None or owner.to not in ("personal", "ask"):
+            return _denied("host:past-tunnel", "In the corporate partition it would be a way around the tunnel.")
         corporate = None
     if corporate is not None and corporate.verdict == "require":
         return Decision(
@@ -125,8 +127,6 @@ def conclude(
     if owner is not None and owner.to in ("personal", "ask"):
         targets.append("personal")
         granted_by.append(f"owner:{owner.name}")
-    if not targets and beside_tunnel:
-        return _denied("host:past-tunnel", "In the corporate partition it would be a way around the tunnel.")
     if not targets:
         return _nowhere(corporate, owner)
     if owner is not None and owner.to in targets:

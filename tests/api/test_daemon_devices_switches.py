@@ -235,10 +235,10 @@ def function(address: str, class_code: str, **changes: Any) -> PciFunction:
 
 
 async def test_pci_is_given_at_the_start_or_refused_with_reasons(laptop: DeviceLaptop) -> None:
-    card = function("0000:03:00.0", "02:00:00")
+    card = function("0000:03:00.0", "01:08:02")
     sound = function("0000:04:00.0", "04:03:00", group="15", group_members=["0000:04:00.0"])
     shared = function(
-        "0000:05:00.0", "02:00:00", group="16", group_members=["0000:05:00.0", "0000:05:00.1"], device="1534"
+        "0000:05:00.0", "01:08:02", group="16", group_members=["0000:05:00.0", "0000:05:00.1"], device="1534"
     )
     mate = function(
         "0000:05:00.1", "01:08:00", group="16", group_members=["0000:05:00.0", "0000:05:00.1"], device="1535"
@@ -267,10 +267,19 @@ async def test_pci_is_given_at_the_start_or_refused_with_reasons(laptop: DeviceL
     assert await laptop.commands.pci_for(Partition.CORPORATE) == ([], {})
 
 
+async def test_a_network_card_is_never_the_corporate_partitions(laptop: DeviceLaptop) -> None:
+    laptop.ports.pci = PciFacts(remapping=True, unsafe=[], functions=[function("0000:03:00.0", "02:00:00")])
+    laptop.set_rules(cards=("require", Match(bus="pci")))
+    granted, _ = await laptop.commands.pci_for(Partition.CORPORATE)
+    assert granted == []
+    (info,) = (info for info in await laptop.commands.infos() if info.bus == "pci")
+    assert info.rule == "host:past-tunnel"
+
+
 async def test_half_an_iommu_group_goes_nowhere(laptop: DeviceLaptop) -> None:
     members = ["0000:05:00.0", "0000:05:00.1"]
-    good = function("0000:05:00.0", "02:00:00", group_members=members)
-    bad = function("0000:05:00.1", "02:00:00", group_members=members, reset_methods=[])
+    good = function("0000:05:00.0", "01:08:02", group_members=members)
+    bad = function("0000:05:00.1", "01:08:02", group_members=members, reset_methods=[])
     laptop.ports.pci = PciFacts(remapping=True, unsafe=[], functions=[good, bad])
     laptop.set_rules(cards=("require", Match(bus="pci")))
     granted, refused = await laptop.commands.pci_for(Partition.CORPORATE)
