@@ -108,7 +108,7 @@ def conclude(
     beside_tunnel = corporate is not None and corporate.verdict != "deny" and past_tunnel(facts)
     if beside_tunnel:
         if owner is None or owner.to not in ("personal", "ask"):
-            return _denied("host:past-tunnel", "In the corporate partition it would be a way around the tunnel.")
+            return _denied("host:past-tunnel", "The corporate partition would have a way around the tunnel.")
         corporate = None
     if corporate is not None and corporate.verdict == "require":
         return Decision(
