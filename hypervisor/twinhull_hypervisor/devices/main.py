@@ -16,6 +16,7 @@ from .devd import Devd, serve
 from .early import Early
 from .record import RECORD, Record
 from .tree import UsbTree
+from .udev import keep_drivers_out, let_drivers_in
 from .uevents import Uevents
 from .watchers import Watchers
 
@@ -41,8 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         Early(tree, record, options.sysfs).run()
         return 0
     if options.release:
+        let_drivers_in()
         tree.release(record.forget())
         return 0
+    keep_drivers_out()
     watchers = Watchers()
     devd = Devd(tree, options.sysfs, record, watchers)
     Uevents(watchers.tell, devd.restrict_controller).start()
