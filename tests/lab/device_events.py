@@ -431,13 +431,14 @@ class LockedScreen:
         desk = self._desk
         properties = ["PAMName=login", "User=twinhull-owner", "TTYPath=/dev/tty3", "StandardInput=tty"]
         words = [word for one in properties for word in ("-p", one)]
-        desk.root("systemd-run", "--unit=at-the-screen", *words, "sleep", "infinity")
+        desk.root("systemd-run", "--collect", "--unit=at-the-screen", *words, "sleep", "infinity")
         desk.until(lambda: self._session(), "the session")
         self._hint(True)
 
     def __exit__(self, *_: object) -> None:
         self._hint(False)
         self._desk.root("systemctl", "stop", "at-the-screen")
+        self._desk.until(lambda: not self._session(), "the session to end")
 
     def _session(self) -> str:
         listed = self._desk.root("loginctl", "list-sessions", "--no-legend")

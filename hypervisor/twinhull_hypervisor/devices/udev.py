@@ -19,11 +19,12 @@ logger = logging.getLogger(__name__)
 
 RULES = Path("/run/udev/rules.d/79-twinhull-usb.rules")
 """Before 80-drivers.rules, which loads what MODALIAS asks for; gone with the next boot (udev(7))."""
-RULE = (
-    "# Written by twinhull-devd.\n"
-    'ACTION=="add", SUBSYSTEM=="usb", ENV{DEVTYPE}=="usb_interface", '
-    'ATTR{bInterfaceClass}!="03|09", ENV{MODALIAS}=""\n'
-)
+_INTERFACE = 'ACTION=="add", SUBSYSTEM=="usb", ENV{DEVTYPE}=="usb_interface", ATTR{bInterfaceClass}'
+# Of HID only boot interfaces (subclass 01), which no guest is given: a security key is none.
+RULE = f"""# Written by twinhull-devd.
+{_INTERFACE}!="03|09", ENV{{MODALIAS}}=""
+{_INTERFACE}=="03", ATTR{{bInterfaceSubClass}}!="01", ENV{{MODALIAS}}=""
+"""
 _SECONDS = 10.0
 
 
