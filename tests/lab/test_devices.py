@@ -108,7 +108,7 @@ TABLE = [
     Row("mouse", "behind_a_hub", "host", "host:boot-input"),
     Row("storage", "hub_pulled_in_use", "asking", "owner:storage"),
     Row("changeling", "changed_when_replugged", "blocked", "host:changed"),
-    Row("changeling", "answered", "blocked", "host:changed"),
+    Row("changeling", "drops_off_the_bus", "blocked", "host:changed"),
     Row("storage", "devd_dead", "asking", "owner:storage"),
     Row("keyboard", "devd_dead", "admission", "host:boot-input"),
     Row("storage", "core_dead", "asking", "owner:storage"),
@@ -118,6 +118,7 @@ TABLE = [
     Row("storage", "libvirtd_killed_in_use", "attached", "owner:storage", "personal"),
     Row("camera", "restarted_partition", "attached", "owner:camera", "personal"),
     Row("storage", "plugged_while_stopped", "attached", "owner:sticks", "personal"),
+    Row("storage", "asleep", "attached", "owner:storage", "personal"),
     Row("headset", "policy_revokes", "asking", "owner:audio"),
     Row("storage", "policy_requires", "attached", "corporate:sticks", "corporate"),
 ]

@@ -27,6 +27,8 @@ _EVENT = struct.Struct("llHHi")
 _EV_KEY, _PRESSED = 1, 1
 """A value of 2 is the kernel repeating a key that is held, and does not count."""
 _LOOK_SECONDS = 1.0
+_FIRST_LOOK_SECONDS = 0.02
+"""Until there is a node: what is typed before it was opened is not seen."""
 
 
 class Bursts:
@@ -73,7 +75,7 @@ def watch(device: Path, inputs: Path = Path("/dev/input"), seconds: float = WATC
                     continue  # not made yet
                 nodes[fd] = name
                 poll.register(fd, select.POLLIN)
-            for fd, _ in poll.poll(_LOOK_SECONDS * 1000):
+            for fd, _ in poll.poll((_LOOK_SECONDS if nodes else _FIRST_LOOK_SECONDS) * 1000):
                 if any(bursts.press(at) for at in presses(_read(fd))):
                     return True
         return False
