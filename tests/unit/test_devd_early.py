@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,24 @@ def test_what_an_initramfs_let_in_is_blocked_but_for_a_mounted_disk(
     Early(UsbTree(sysfs.root), record, sysfs.root, mounts).run(quiet=0.0)
     ports = ("1-1", "1-1.3", "1-2", "1-3")
     assert [sysfs.text(port, "authorized") for port in ports] == ["1", "1", "0", "1"]
+
+
+def test_it_waits_for_the_first_controller(tmp_path: Path, record: Record) -> None:
+    """udev loads the driver of a controller later than this begins, and on a slow computer much later."""
+    sysfs = FakeSysfs(tmp_path / "sys")
+
+    def appears() -> None:
+        sysfs.controller(1)
+        sysfs.plug("1-1", KEYBOARD)
+
+    late = threading.Timer(0.6, appears)
+    late.start()
+    Early(UsbTree(sysfs.root), record).run(quiet=0.2, longest=10.0)
+    late.join()
+    boot = record.read()
+    assert boot is not None
+    assert {one.port for one in boot.present} == {"1-1"}
+    assert sysfs.text("1-1", "authorized") == "1"
 
 
 def test_it_ends_even_if_something_new_comes_all_the_time(sysfs: FakeSysfs, record: Record) -> None:

@@ -70,7 +70,8 @@ class Early:
         notify_ready()
         while (now := time.monotonic()) - last < quiet and now - began < longest:
             time.sleep(PAUSE_SECONDS)
-            if self.look():
+            # Until udev has loaded a controller's driver there is no quiet that could mean anything.
+            if self.look() or not self._tree.controllers():
                 last = time.monotonic()
 
     def look(self) -> bool:
