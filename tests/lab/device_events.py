@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .desk import SOON, Desk, Plugged
+from .machine import LaptopFailed
 from .usb_peer.hid import Keyboard
 from .usb_peer.kinds import KINDS
 from .usb_peer.malformed import MALFORMED
@@ -465,7 +466,7 @@ def answers_again(desk: Desk) -> None:
     def answers() -> bool:
         try:
             return not desk.eyes.ask("status")["devices_problem"]
-        except AssertionError:
+        except LaptopFailed:
             return False
 
     desk.until(answers, "Twinhull to answer again", seconds=2 * SOON)
