@@ -182,10 +182,12 @@ class Machine:
         self.close()
 
     def close(self) -> None:
-        """Let go of the monitor; of the TPM, too, once the laptop is off."""
+        """Let go of the monitor; of the TPM and the shared SSH connection, too, once the laptop is off."""
         if hasattr(self, "qmp"):
             with suppress(QMPError, EOFError, OSError):
                 self.qmp.close()
+        if not self.running() and (self.directory / "ssh").exists():
+            subprocess.run(self.ssh_command("-O", "exit"), capture_output=True, check=False)
         pid_file = self.directory / "tpm.pid"
         if not self.running() and pid_file.exists():
             pid = int(pid_file.read_text())
