@@ -41,7 +41,9 @@ def build(runner: Runner, directory: Path, locks: list[Path], progress: Progress
 
     One whose making was interrupted is made anew: pip takes a package for installed that was half unpacked.
     Every download is checked against the hash in the lock. The build tools come from a lock too, and
-    packages without a wheel are built with those instead of whatever is newest.
+    packages without a wheel are built with those instead of whatever is newest. A lock is the whole closure,
+    so pip resolves nothing: pip 23 takes the newest release for a dependency with an extra, whatever the lock
+    says.
     """
     pip: list[str | Path] = [
         directory / "bin" / "python",
@@ -63,6 +65,7 @@ def build(runner: Runner, directory: Path, locks: list[Path], progress: Progress
         install: list[str | Path] = [
             "install",
             "--require-hashes",
+            "--no-deps",
             "--no-build-isolation",
             "--progress-bar=off",
             "-r",
