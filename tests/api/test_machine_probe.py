@@ -65,7 +65,7 @@ def test_a_working_accelerator_is_found_working(
     result = probe_kvm(
         hypervisor,
         kernel,
-        timeout_seconds=120,
+        silence_seconds=120,
         uid=account.pw_uid,
         gid=account.pw_gid,
         accelerator=Accelerator.EMULATION,
@@ -83,7 +83,7 @@ def test_what_boots_nothing_is_found_not_working(
     result = probe_kvm(
         hypervisor,
         silent,
-        timeout_seconds=5,
+        silence_seconds=5,
         uid=account.pw_uid,
         gid=account.pw_gid,
         accelerator=Accelerator.EMULATION,
@@ -98,7 +98,7 @@ def test_a_missing_kernel_is_a_reason_and_no_error(
     result = probe_kvm(
         hypervisor,
         Path("/nonexistent/vmlinuz"),
-        timeout_seconds=5,
+        silence_seconds=5,
         uid=account.pw_uid,
         gid=account.pw_gid,
         accelerator=Accelerator.EMULATION,
@@ -111,7 +111,7 @@ def test_kvm_gets_a_verdict_with_a_reason_and_the_grade_follows_it(
     hypervisor: Hypervisor, kernel: Path, account: pwd.struct_passwd
 ) -> None:
     """Whether KVM works here is the machine's affair; that the grade says the same is ours."""
-    result = probe_kvm(hypervisor, kernel, timeout_seconds=15, uid=account.pw_uid, gid=account.pw_gid)
+    result = probe_kvm(hypervisor, kernel, silence_seconds=15, uid=account.pw_uid, gid=account.pw_gid)
     assert result.reason
     assert "master-key" not in result.reason, "the machine failed for a reason of the test's own"
     facts = read_facts(hypervisor, result, "qemu-luks")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 
 import pytest
 from twinhull_hypervisor.domain.errors import Unconfined
 from twinhull_hypervisor.domain.grade import HostFacts, grade, keeps_cores, require_confinement
-from twinhull_hypervisor.domain.probe import ProbeResult, judge
+from twinhull_hypervisor.domain.probe import LONGEST_SECONDS, ProbeResult, Silence, judge
 from twinhull_hypervisor.settings import HostSettings
 
 BEST = HostFacts(
@@ -89,6 +90,28 @@ def test_what_serial_output_proves(output: bytes, works: bool, says: str) -> Non
     result = judge(output, 9)
     assert result.works is works
     assert says in result.reason
+
+
+def test_a_kernel_that_goes_on_printing_is_given_time_but_not_for_ever() -> None:
+    now = [0.0]
+    ended = threading.Event()
+    silence = Silence(20, ended.set, lambda: now[0])
+    silence.start()
+    while now[0] < LONGEST_SECONDS - 10:
+        now[0] += 15
+        silence.heard()
+        assert silence.left() == min(20, LONGEST_SECONDS - now[0])
+    assert not ended.is_set()
+    silence.end()
+    assert not ended.is_set()
+
+
+def test_silence_ends_the_wait() -> None:
+    ended = threading.Event()
+    silence = Silence(0.01, ended.set)
+    silence.start()
+    assert ended.wait(60)
+    silence.end()
 
 
 @pytest.mark.parametrize(("driver", "allowed"), [("apparmor", False), ("", True), ("selinux", True)])

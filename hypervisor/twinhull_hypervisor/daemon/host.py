@@ -20,8 +20,8 @@ from ..domain.probe import ProbeResult, probe_kvm
 from ..settings import HostSettings
 from .state import State
 
-PROBE_SECONDS = 20.0
-"""KVM boots a kernel to its panic in one or two; a machine that cannot do it in twenty does not do it."""
+PROBE_SILENCE_SECONDS = 20.0
+"""KVM boots a kernel to its panic in one or two; one that has printed nothing for twenty has stopped."""
 
 
 class _Probed(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +47,7 @@ class Host:
         self.encryption: Encryption = ""
 
     def kvm(self) -> ProbeResult:
-        """Whether KVM runs a stock kernel here; blocks for up to PROBE_SECONDS once a boot."""
+        """Whether KVM runs a stock kernel here; blocks while that is tried out, once a boot."""
         with self._lock:
             if self._probed is None:
                 circumstances = self._circumstances()
@@ -69,7 +69,7 @@ class Host:
         return probe_kvm(
             self._hypervisor,
             self._probe_kernel,
-            timeout_seconds=PROBE_SECONDS,
+            silence_seconds=PROBE_SILENCE_SECONDS,
             uid=user.pw_uid,
             gid=user.pw_gid,
         )

@@ -8,7 +8,9 @@ disk and no initrd: it works when it gets as far as panicking because it cannot 
 from __future__ import annotations
 
 import threading
+import time
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,8 @@ ROOT_SEARCH = b"VFS: Unable to mount root fs"
 OUTPUT_LIMIT = 1024 * 1024
 COMMAND_LINE = "console=ttyS0,115200 panic=-1 root=/dev/none"
 MEMORY_MIB = 256
+LONGEST_SECONDS = 300.0
+"""Ends a kernel that prints for ever; a nested one in an emulated machine has been seen to take 60."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ def probe_kvm(
     hypervisor: Hypervisor,
     kernel: Path,
     *,
-    timeout_seconds: float,
+    silence_seconds: float,
     uid: int,
     gid: int,
     accelerator: Accelerator = Accelerator.KVM,
@@ -51,7 +55,8 @@ def probe_kvm(
 
     Args:
         kernel: a bzImage that ``uid`` may read (libvirt does not change its owner), with a serial console.
-        timeout_seconds: how long the boot may take, 1 to 120; KVM needs 1 to 2.
+        silence_seconds: how long the kernel may print nothing, 1 to 120, before it counts as stuck. A whole
+            KVM boot takes 1 to 2; nested in something slow it takes long, and goes on printing.
         uid, gid: whom QEMU runs as; under KVM it must be allowed to open /dev/kvm.
         accelerator: EMULATION shows that the probe itself finds a working machine working.
 
@@ -62,10 +67,10 @@ def probe_kvm(
     if accelerator is Accelerator.KVM and not offers_kvm(connection):
         return ProbeResult(False, "libvirt offers no KVM on this machine (no usable /dev/kvm).")
     try:
-        untrusted_output = boot(connection, probe_xml(kernel, accelerator, uid, gid), timeout_seconds)
+        untrusted_output = boot(connection, probe_xml(kernel, accelerator, uid, gid), silence_seconds)
     except TwinhullError as error:
         return ProbeResult(False, f"A test machine could not be started: {error.message}")
-    return judge(untrusted_output, timeout_seconds)
+    return judge(untrusted_output, silence_seconds)
 
 
 def offers_kvm(connection: Any) -> bool:
@@ -75,12 +80,12 @@ def offers_kvm(connection: Any) -> bool:
     return capabilities.find("./guest/arch[@name='x86_64']/domain[@type='kvm']") is not None
 
 
-def judge(untrusted_output: bytes, timeout_seconds: float) -> ProbeResult:
+def judge(untrusted_output: bytes, silence_seconds: float) -> ProbeResult:
     """What the serial output proves.
 
     Args:
         untrusted_output: everything the machine printed.
-        timeout_seconds: how long it was given, for the sentence.
+        silence_seconds: how long it was waited for more, for the sentence.
     """
     if ROOT_SEARCH in untrusted_output:
         return ProbeResult(True, "A test kernel booted until it looked for its root file system.")
@@ -88,32 +93,32 @@ def judge(untrusted_output: bytes, timeout_seconds: float) -> ProbeResult:
         lines = untrusted_output.decode(errors="replace").split("\n")
         last = next((printable(line.strip(), 120) for line in reversed(lines) if line.strip()), "")
         return ProbeResult(
-            False, f"A test kernel started but got no further in {timeout_seconds:g} s than: {last}"
+            False, f"A test kernel started and came no further in {silence_seconds:g} s than: {last}"
         )
     said = "printed nothing" if not untrusted_output.strip() else "never reached its banner"
     return ProbeResult(
-        False, f"A test kernel {said} in {timeout_seconds:g} s, so the accelerator does not work."
+        False, f"A test kernel {said} in {silence_seconds:g} s, so the accelerator does not work."
     )
 
 
-def boot(connection: Any, xml: str, timeout_seconds: float) -> bytes:
-    """Run the machine until it is done, has said enough or time is up; it is gone when this returns.
+def boot(connection: Any, xml: str, silence_seconds: float) -> bytes:
+    """Run the machine until it is done, has said enough or has gone quiet; it is gone when this returns.
 
-    The console is attached while the machine is paused, so no byte is missed. A timer destroys the machine,
+    The console is attached while the machine is paused, so no byte is missed. A watch destroys the machine,
     which ends the stream: that is what wakes the blocking read.
     """
     with translated("start the test machine"):
         domain = connection.createXML(
             xml, libvirt.VIR_DOMAIN_START_PAUSED | libvirt.VIR_DOMAIN_START_AUTODESTROY
         )
-    timer = threading.Timer(timeout_seconds, destroy, [domain])
+    watch = Silence(silence_seconds, lambda: destroy(domain))
     output = bytearray()
     try:
         with translated("read the test machine's console"):
             stream = connection.newStream(0)
             domain.openConsole(None, stream, libvirt.VIR_DOMAIN_CONSOLE_FORCE)
             domain.resume()
-        timer.start()
+        watch.start()
         while len(output) < OUTPUT_LIMIT and ROOT_SEARCH not in output:
             try:
                 chunk = stream.recv(4096)
@@ -122,10 +127,50 @@ def boot(connection: Any, xml: str, timeout_seconds: float) -> bytes:
             if not chunk:
                 break
             output += chunk
+            watch.heard()
     finally:
-        timer.cancel()
+        watch.end()
         destroy(domain)
     return bytes(output)
+
+
+class Silence:
+    """Calls back once when nothing was heard for a while, or when LONGEST_SECONDS have passed."""
+
+    def __init__(
+        self, seconds: float, on_silence: Callable[[], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._seconds = seconds
+        self._on_silence = on_silence
+        self._clock = clock
+        self._last = self._began = 0.0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._wait, daemon=True)
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._last = self._began = self._clock()
+        self._thread.start()
+
+    def heard(self) -> None:
+        """Something was said just now."""
+        self._last = self._clock()
+
+    def end(self) -> None:
+        """Listen no longer; returns when no callback can come any more."""
+        self._over.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _wait(self) -> None:
+        while (left := self.left()) > 0:
+            if self._over.wait(left):
+                return
+        self._on_silence()
+
+    def left(self) -> float:
+        """Seconds until the callback, if nothing more is heard."""
+        return min(self._last + self._seconds, self._began + LONGEST_SECONDS) - self._clock()
 
 
 def destroy(domain: Any) -> None:
