@@ -12,7 +12,7 @@ from qemu.qmp import QMPError
 from twinhull_images.run import CommandFailed as BuildFailed
 from twinhull_installer.errors import InstallerError
 
-from .emulator import CACHE
+from .emulator_build import CACHE
 from .image import base_image
 from .installed import booted, installed
 from .machine import Disks, LaptopFailed, Machine

@@ -1,6 +1,7 @@
-"""The QEMU that plays the laptop's hardware: newer than Debian 12's own, unpacked and not installed.
+"""The QEMU that plays the laptop's hardware: built with nested KVM put right, and not installed.
 
-The partitions inside the laptop run on Debian 12's QEMU as on any other machine.
+Its libraries, firmware and data files are unpacked from Debian's packages of the same release. The partitions
+inside the laptop run on Debian 12's QEMU as on any other machine.
 """
 
 from __future__ import annotations
@@ -11,14 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from twinhull_images import pipeline, sources
+from twinhull_images import sources
 from twinhull_images.run import capture, run
-from twinhull_installer import paths
 
-CACHE = paths.CACHE / "lab"
-RELEASE = "bookworm"
-SUITES = ("trixie", "trixie-backports")
-"""Debian's stable release and its backports, of this machine's own mirror."""
+from .emulator_build import CACHE, RELEASE, SUITE, fixed_qemu, machine_sources
+
 PACKAGES = ("qemu-system-x86", "ovmf")
 LIBRARIES = ("usr/lib/x86_64-linux-gnu",)
 
@@ -40,22 +38,18 @@ class Emulator:
     variables: Path
 
 
-def debian_sources() -> tuple[sources.Source, ...]:
-    """This machine's own sources of Debian packages."""
-    return sources.select(sources.read_machine(), RELEASE, pipeline.signed_by_debian)
-
-
 def emulator(say: Callable[[str], None]) -> Emulator:
-    """Unpack QEMU where that is not done yet (seconds).
+    """Build and unpack QEMU where that is not done yet (minutes).
 
     Args:
         say: told what goes on.
 
     Raises:
-        twinhull_images.run.CommandFailed: the archive cannot be reached.
+        twinhull_images.run.CommandFailed: the archive cannot be reached, or the build failed.
     """
     key = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
     root = CACHE / f"qemu-{key}"
+    program = fixed_qemu(say)
     if not root.exists():
         say("Unpacking QEMU")
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -68,7 +62,7 @@ def emulator(say: Callable[[str], None]) -> Emulator:
         (
             *loader,
             libraries,
-            str(root / "usr/bin/qemu-system-x86_64"),
+            str(program),
             *data,
             "-L",
             str(root / "usr/lib/ipxe/qemu"),
@@ -80,15 +74,14 @@ def emulator(say: Callable[[str], None]) -> Emulator:
 
 
 def _unpack(work: Path, result: Path) -> None:
-    (mirror,) = (source for source in debian_sources() if source.suite == RELEASE)
+    (mirror,) = (source for source in machine_sources() if source.suite == RELEASE)
     listed = work / "sources.list"
-    listed.write_text("".join(f"{replace(mirror, suite=suite).line()}\n" for suite in SUITES))
+    listed.write_text(f"{replace(mirror, suite=SUITE).line()}\n")
     settings = work / "apt.conf"
     settings.touch(mode=0o600)
     settings.write_text(
         sources.mirror_settings(capture(["apt-config", "dump"])[1])
         + 'APT::Install-Recommends "false";\nAcquire::Languages "none";\n'
-        + f'APT::Default-Release "{SUITES[-1]}";\n'
     )
     root = work / "root"
     options = ["--mode=root", "--variant=extract", "--format=directory", f"--aptopt={settings}"]

@@ -22,7 +22,7 @@ from twinhull_installer import environment, packages, paths
 from twinhull_installer.run import Runner
 from twinhull_installer.steps import Progress
 
-from .emulator import CACHE, debian_sources
+from .emulator_build import CACHE, machine_sources
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 FILES = Path(__file__).resolve().parent / "files"
@@ -85,7 +85,7 @@ def base_key() -> str:
     files = [Path(__file__), Path(boot.__file__), Path(disk.__file__), Path(tree.__file__)]
     files += [REPOSITORY / "installer/packages.txt", *(REPOSITORY / name for name in LOCKS)]
     files += sorted(path for path in FILES.rglob("*") if path.is_file())
-    for source in debian_sources():
+    for source in machine_sources():
         digest.update(source.line().encode())
         index = source.release_file(Path("/var/lib/apt/lists"))
         files += [index] if index.exists() else []
@@ -112,7 +112,7 @@ def _build(work: Path, log: Path, say: Callable[[str], None]) -> Path:
 
     say("Installing the laptop's packages")
     settings = sources.mirror_settings(capture(["apt-config", "dump"])[1])
-    tree.install(recipe, debian_sources(), settings, root, paths.CACHE / "packages", log, tick)
+    tree.install(recipe, machine_sources(), settings, root, paths.CACHE / "packages", log, tick)
     say("Installing the locked libraries")
     _install_libraries(root, Runner(log))
     say("Configuring the laptop")
@@ -159,7 +159,7 @@ def _configure(root: Path) -> None:
     for directory in ("etc/apt/sources.list.d", "var/lib/apt/lists"):
         shutil.rmtree(root / directory, ignore_errors=True)
         (root / directory).mkdir()
-    chosen = debian_sources()
+    chosen = machine_sources()
     (root / "etc/apt/sources.list").write_text("".join(f"{source.line()}\n" for source in chosen))
     for source in chosen:
         index = source.release_file(Path("/var/lib/apt/lists"))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .emulator import CACHE
+from .emulator_build import CACHE
 from .image import base_image
 from .machine import Disks, LaptopFailed, Machine
 from .payload import PLACE, payload

@@ -25,9 +25,8 @@ from .image import ACCESS_KEY
 
 MEMORY_MIB = 5120
 PROCESSORS = 2
-# Without SVM: QEMU ends itself when the firmware of a nested guest restores CR8 while an interrupt is pending
-# (docs/known-issues.md), so the partitions inside run under emulation too.
-CPU = "max,la57=off,svm=off"
+CPU = "max,la57=off"
+"""With SVM, so that the laptop has KVM."""
 BOOT_SECONDS = 300.0
 STATE = "state"
 

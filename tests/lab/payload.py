@@ -11,7 +11,7 @@ from pathlib import Path
 
 from twinhull_installer import paths
 
-from .emulator import CACHE
+from .emulator_build import CACHE
 from .image import REPOSITORY
 
 SOURCES = ("policy", "hypervisor", "client", "installer", "assets", "docs", "pyproject.toml", "README.md")
