@@ -1,4 +1,4 @@
-"""The signed documents of the director plane (docs/architecture.md, "Signed documents")."""
+"""The signed documents of the director plane and their answers (docs/architecture.md, "Signed documents")."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ import msgspec
 
 STATEMENT_TYPE = "application/vnd.twinhull.statement+json"
 POLICY_TYPE = "application/vnd.twinhull.policy+json"
+COMMAND_TYPE = "application/vnd.twinhull.command+json"
+"""Signed by the command role: what takes something away."""
+REQUEST_TYPE = "application/vnd.twinhull.request+json"
+"""Signed by the director role: what takes nothing away."""
+RECEIPT_TYPE = "application/vnd.twinhull.receipt+json"
+"""Signed by the device's own key."""
 DELEGATIONS_FIELD = "x-twinhull-delegations"
 DELEGATED_ROLES = ("policy", "director", "command", "escrow")
 
@@ -56,4 +62,55 @@ class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     vpn_addresses: Annotated[list[Annotated[str, msgspec.Meta(max_length=64)]], msgspec.Meta(max_length=4)]
     """This device's addresses inside the tunnel, CIDR."""
     commands: Annotated[list[Annotated[str, msgspec.Meta(max_length=2048)]], msgspec.Meta(max_length=8)] = []
-    """DSSE envelopes signed by the command key."""
+    """DSSE envelopes of commands and requests that are not done yet."""
+
+
+Action = Literal["lock", "unlock", "wipe", "release", "rotate-vpn-key"]
+"""All there is to command. ``lock``: the corporate partition stands still and does not start; ``unlock``: it
+may again; ``wipe``: its keys and contents are destroyed; ``release``: that, and the laptop leaves the
+company; ``rotate-vpn-key``: a new key for the tunnel."""
+
+
+class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One thing for one laptop to do once.
+
+    It has no field for a partition: all of it is about the corporate one and nothing can be aimed at the
+    personal one (P6).
+    """
+
+    type: Literal["twinhull.command/1"] = "twinhull.command/1"
+    tenant: Identifier
+    device_id: Identifier
+    enrol_epoch: Sequence
+    number: Sequence
+    """Greater than of every earlier command to this device."""
+    action: Action
+    issued_at: Seconds
+    not_after: Seconds
+    """The last second in which it may be begun."""
+
+
+class Receipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How far a command is, in the laptop's own words and under its own signature."""
+
+    type: Literal["twinhull.receipt/1"] = "twinhull.receipt/1"
+    tenant: Identifier
+    device_id: Identifier
+    enrol_epoch: Sequence
+    command: Sha256
+    """Of the command's envelope."""
+    number: Sequence
+    action: Action
+    state: Literal["delivered", "started", "done", "failed"]
+    at: Seconds
+    """The laptop's clock."""
+    detail: Annotated[str, msgspec.Meta(max_length=400)] = ""
+    """Why it failed, or what was done, in a sentence."""
+    removed: Annotated[
+        list[Literal["keys", "contents", "firmware-variables", "enrolment"]], msgspec.Meta(max_length=4)
+    ] = []
+    """What is gone for good."""
+    personal_before: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?\Z")] = ""
+    personal_after: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?\Z")] = ""
+    """The personal volume before and after, under a key made for this receipt and thrown away: equal when it
+    was not touched, and telling nothing else."""

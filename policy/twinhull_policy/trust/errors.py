@@ -165,6 +165,67 @@ class BodyHashWrong(TrustError):
     code: ClassVar[str] = "TH-TRU-040"
 
 
+class CommandMalformed(TrustError):
+    """The command cannot be read: {detail}."""
+
+    code: ClassVar[str] = "TH-TRU-070"
+    blame: ClassVar[Blame] = Blame.MALFORMED
+
+
+class CommandNotOfRole(TrustError):
+    """The role "{role}" may not command "{action}"."""
+
+    code: ClassVar[str] = "TH-TRU-071"
+    next_step: ClassVar[str] = "Tell your administrator at once: a signing key may be stolen."
+
+
+class CommandForAnother(TrustError):
+    """The command is for another laptop, company or enrolment."""
+
+    code: ClassVar[str] = "TH-TRU-072"
+
+
+class CommandReplayed(TrustError):
+    """Command {found} was sent again, or comes after command {last}."""
+
+    code: ClassVar[str] = "TH-TRU-073"
+
+
+class CommandValidTooLong(TrustError):
+    """The command's dates make no sense: it could be begun for {seconds} seconds."""
+
+    code: ClassVar[str] = "TH-TRU-074"
+
+
+class CommandFromTheFuture(TrustError):
+    """The command was issued {seconds} seconds in the future."""
+
+    code: ClassVar[str] = "TH-TRU-075"
+    next_step: ClassVar[str] = "Check this laptop's clock; if it is right, tell your administrator."
+
+
+class CommandExpired(TrustError):
+    """The command came too late to be begun."""
+
+    code: ClassVar[str] = "TH-TRU-076"
+    next_step: ClassVar[str] = "Nothing was done. Your administrator can send it again."
+
+
+class ReceiptMalformed(TrustError):
+    """The receipt cannot be read: {detail}."""
+
+    code: ClassVar[str] = "TH-TRU-080"
+    blame: ClassVar[Blame] = Blame.MALFORMED
+    next_step: ClassVar[str] = "Laptop and server may run different versions; update the older one."
+
+
+class ReceiptForAnother(TrustError):
+    """The receipt speaks for another laptop than the one that signed it."""
+
+    code: ClassVar[str] = "TH-TRU-081"
+    next_step: ClassVar[str] = "It was not kept. Ask how that laptop came by it."
+
+
 class MetadataMalformed(TrustError):
     """The repository's {role} metadata cannot be read: {detail}."""
 

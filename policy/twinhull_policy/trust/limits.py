@@ -27,6 +27,12 @@ class TrustLimits:
     """How far a statement may be issued ahead of the laptop's clock."""
     statement_valid_seconds: int = 90 * 24 * 3600
     """Longest time from a statement's issue to its expiry."""
+    command_bytes: int = 2048
+    """A command's envelope."""
+    command_valid_seconds: int = 90 * 24 * 3600
+    """Longest time from a command's issue to the last moment it may be begun."""
+    receipt_bytes: int = 4096
+    """A receipt's envelope."""
 
 
 LIMITS = TrustLimits()

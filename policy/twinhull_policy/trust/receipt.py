@@ -1,0 +1,51 @@
+"""Receipts: what a laptop says of a command, signed with the key it enrolled with. Pure."""
+
+from __future__ import annotations
+
+from securesystemslib.signer import Key, Signer
+
+from ..canonical import CanonicalDecoder, encode
+from . import envelope
+from .documents import RECEIPT_TYPE, Receipt
+from .errors import ReceiptForAnother, ReceiptMalformed
+from .limits import LIMITS
+from .statement import DeviceIdentity
+
+_decoder = CanonicalDecoder(Receipt)
+
+
+def verify_receipt(untrusted: bytes, *, key: Key, device: DeviceIdentity) -> Receipt:
+    """Accept a receipt only if all of this holds, checked in this order:
+
+    1. The envelope has at most 4 KiB (DocumentTooLarge), is canonical (EnvelopeMalformed), and holds a
+       receipt (WrongPayloadType).
+    2. The device's own ``key`` signed it (SignatureInvalid).
+    3. The payload is a canonical receipt (ReceiptMalformed).
+    4. It speaks for exactly the device whose key that is (ReceiptForAnother).
+    """
+    payload = envelope.verify(
+        untrusted,
+        payload_type=RECEIPT_TYPE,
+        keys=[key],
+        threshold=1,
+        role="device",
+        what="receipt",
+        limit=LIMITS.receipt_bytes,
+    )
+    receipt = parse_receipt(payload)
+    if DeviceIdentity(receipt.tenant, receipt.device_id, receipt.enrol_epoch) != device:
+        raise ReceiptForAnother
+    return receipt
+
+
+def parse_receipt(untrusted_payload: bytes) -> Receipt:
+    """Read a canonical receipt. Raises ReceiptMalformed."""
+    try:
+        return _decoder.decode(untrusted_payload)
+    except ValueError as error:
+        raise ReceiptMalformed(detail=str(error)) from error
+
+
+def sign_receipt(receipt: Receipt, signer: Signer) -> bytes:
+    """The receipt's envelope."""
+    return envelope.sign(RECEIPT_TYPE, encode(receipt), [signer])
