@@ -9,18 +9,32 @@ started by hand, from a path it binds itself.
 from __future__ import annotations
 
 import array
+import asyncio
+import grp
+import logging
 import os
+import pwd
+import select
 import socket
 import struct
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from twinhull_policy.errors import Blame, ErrorReport, RemoteError, TwinhullError
 
+logger = logging.getLogger(__name__)
+
+CORE_USER = "twinhull"
+"""The core's user, and the group that may connect to a helper of root's."""
 PACKET_LIMIT = 64 * 1024
 MAX_FDS = 4
+WAITING = 256
+"""Different events that may wait for one watcher."""
+SEND_SECONDS = 5.0
+"""A watcher that does not take a packet for this long is let go; it will connect again and look anew."""
 _UCRED = struct.Struct("3i")
 
 
@@ -166,3 +180,174 @@ def answer(connection: socket.socket, handlers: Mapping[str, Handler], allowed_u
             send_packet(connection, msgspec.json.encode(reply))
         except (BrokenPipeError, ConnectionResetError):
             return
+
+
+def serve(
+    listener: socket.socket,
+    handlers: Callable[[socket.socket], Mapping[str, Handler]],
+    allowed_uids: frozenset[int],
+    *,
+    connections: int,
+) -> None:
+    """Answer connections, each on a thread, until the listener is shut down.
+
+    Args:
+        listener: listens already.
+        handlers: the closed set of verbs for one connection.
+        allowed_uids: who is answered; others are hung up on before a byte is read.
+        connections: how many are attended to at once, 1 to 64; more wait in the listener's queue.
+    """
+    places = threading.BoundedSemaphore(connections)
+
+    def attend(connection: socket.socket) -> None:
+        try:
+            with connection:
+                answer(connection, handlers(connection), allowed_uids)
+        except OSError as error:
+            logger.info("a connection ended: %s", error.strerror)
+        finally:
+            places.release()
+
+    while True:
+        places.acquire()
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return
+        threading.Thread(target=attend, args=(connection,), daemon=True).start()
+
+
+def core_uids() -> frozenset[int]:
+    """Whom a helper answers: root, and the core's user where there is one."""
+    try:
+        return frozenset({0, pwd.getpwnam(CORE_USER).pw_uid})
+    except KeyError:
+        logger.warning("there is no user %s; only root is answered", CORE_USER)
+        return frozenset({0})
+
+
+def give_to_core(path: Path) -> None:
+    """Let the core's group connect to the socket at ``path``; SO_PEERCRED still decides who is answered.
+
+    Without CAP_CHOWN it takes being in that group: the service manager starts helpers with it.
+    """
+    try:
+        gid = grp.getgrnam(CORE_USER).gr_gid
+    except KeyError:
+        return
+    if path.is_socket() and path.stat().st_uid == os.getuid() and path.stat().st_gid != gid:
+        try:
+            os.chown(path, -1, gid)
+        except PermissionError:
+            logger.warning("%s stays root's alone: its service was not started in group %s", path, CORE_USER)
+
+
+class Watchers:
+    """The helper's side of the verb ``watch``: who watches, and what is waiting for each of them.
+
+    Told of events in any thread, it sends them in the watching connections' own threads. A watcher that does
+    not read, or a machine where something happens a thousand times a minute, costs a bounded amount of
+    memory: equal events that wait are one; past :data:`WAITING` a watcher hears that some were lost.
+
+    Args:
+        lost: the event that says so.
+    """
+
+    def __init__(self, lost: msgspec.Struct) -> None:
+        self._lost = msgspec.json.encode(lost)
+        self._lock = threading.Lock()
+        self._waiting: dict[int, dict[bytes, None]] = {}
+        self._closing = False
+
+    def tell(self, event: msgspec.Struct) -> None:
+        """Something happened. Never waits."""
+        payload = msgspec.json.encode(event)
+        with self._lock:
+            for wake, events in self._waiting.items():
+                # Told again it moves to the end: after a pull, an earlier plug is not the last word.
+                events.pop(payload, None)
+                events[payload] = None
+                if len(events) > WAITING:
+                    events.clear()
+                    events[self._lost] = None
+                os.eventfd_write(wake, 1)
+
+    def close(self) -> None:
+        """End all watching."""
+        with self._lock:
+            self._closing = True
+            for wake in self._waiting:
+                os.eventfd_write(wake, 1)
+
+    def watch(self, connection: socket.socket) -> None:
+        """Answer the request, then send events until the other side closes or speaks again."""
+        wake = os.eventfd(0, os.EFD_CLOEXEC)
+        with self._lock:
+            self._waiting[wake] = {}
+        try:
+            # Registered before the answer: what happens once the client has it is not missed.
+            connection.settimeout(SEND_SECONDS)
+            send_packet(connection, msgspec.json.encode(Reply(result={})))
+            poll = select.poll()
+            poll.register(wake, select.POLLIN)
+            poll.register(connection, select.POLLIN | select.POLLHUP)
+            while not self._closing:
+                ready = {descriptor for descriptor, _ in poll.poll()}
+                if connection.fileno() in ready:
+                    return
+                os.eventfd_read(wake)
+                with self._lock:
+                    events, self._waiting[wake] = self._waiting[wake], {}
+                for payload in events:
+                    send_packet(connection, payload)
+        except OSError:
+            return  # the watcher went away, or does not read
+        finally:
+            with self._lock:
+                del self._waiting[wake]
+            os.close(wake)
+
+
+async def follow(path: Path) -> AsyncIterator[bytes]:
+    """What a helper sends after the verb ``watch``: its answer to that, then each event, unread.
+
+    Raises:
+        HelperUnreachable: it is not there, or went away; try again later.
+    """
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+        try:
+            connection.connect(str(path))
+            send_packet(connection, msgspec.json.encode(Request("watch")))
+        except OSError as error:
+            raise HelperUnreachable(helper=path.stem) from error
+        connection.setblocking(False)
+        readable = asyncio.Event()
+        loop.add_reader(connection, readable.set)
+        try:
+            while True:
+                await readable.wait()
+                readable.clear()
+                for payload in _waiting(connection, path.stem):
+                    yield payload
+        finally:
+            loop.remove_reader(connection)
+
+
+def _waiting(connection: socket.socket, helper: str) -> list[bytes]:
+    """All packets that are there now; raises HelperUnreachable when the other side closed."""
+    packets: list[bytes] = []
+    while True:
+        try:
+            payload, fds = receive_packet(connection)
+        except BlockingIOError:
+            return packets
+        except OSError as error:
+            raise HelperUnreachable(helper=helper) from error
+        for fd in fds:
+            os.close(fd)
+        if not payload:
+            if packets:
+                return packets  # the end is seen again next time
+            raise HelperUnreachable(helper=helper)
+        packets.append(payload)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
-from ..ipc import BadPacket, HelperUnreachable, Request, call, receive_packet, send_packet
+from ..ipc import BadPacket, call, follow
 from .arguments import Use
 from .results import Authorised, Done, Event, PciFacts, UsbDevice, UsbPage
 
@@ -67,26 +64,10 @@ class DevdClient:
         Raises:
             HelperUnreachable: devd is not there, or went away; try again later.
         """
-        loop = asyncio.get_running_loop()
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
-            try:
-                connection.connect(str(self._path))
-                send_packet(connection, msgspec.json.encode(Request("watch")))
-            except OSError as error:
-                raise HelperUnreachable(helper=self._path.stem) from error
-            connection.setblocking(False)
-            readable = asyncio.Event()
-            loop.add_reader(connection, readable.set)
-            answered = False
-            try:
-                while True:
-                    await readable.wait()
-                    readable.clear()
-                    for payload in _packets(connection, self._path.stem):
-                        yield _event(payload) if answered else Event(event="lost")
-                        answered = True
-            finally:
-                loop.remove_reader(connection)
+        answered = False
+        async for untrusted_payload in follow(self._path):
+            yield _event(untrusted_payload) if answered else Event(event="lost")
+            answered = True
 
     def _call(self, verb: str, shape: type[T], **arguments: Any) -> T:
         answer = call(self._path, verb, arguments, timeout=self._timeout)
@@ -105,27 +86,8 @@ def _which(device: UsbDevice) -> dict[str, Any]:
     }
 
 
-def _event(payload: bytes) -> Event:
+def _event(untrusted_payload: bytes) -> Event:
     try:
-        return msgspec.json.decode(payload, type=Event)
+        return msgspec.json.decode(untrusted_payload, type=Event)
     except msgspec.DecodeError as error:
         raise BadPacket(detail="not an event") from error
-
-
-def _packets(connection: socket.socket, helper: str) -> list[bytes]:
-    """All packets that are there now; raises HelperUnreachable when the other side closed."""
-    packets: list[bytes] = []
-    while True:
-        try:
-            payload, fds = receive_packet(connection)
-        except BlockingIOError:
-            return packets
-        except OSError as error:
-            raise HelperUnreachable(helper=helper) from error
-        for fd in fds:
-            os.close(fd)
-        if not payload:
-            if packets:
-                return packets  # the end is seen again next time
-            raise HelperUnreachable(helper=helper)
-        packets.append(payload)

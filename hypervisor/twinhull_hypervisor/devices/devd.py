@@ -20,7 +20,7 @@ from weakref import WeakValueDictionary
 import msgspec
 from twinhull_policy.errors import TwinhullError
 
-from ..ipc import Handler, answer
+from ..ipc import Handler, Watchers
 from .admission import Admission
 from .arguments import AdmitArguments, AuthoriseArguments, NoArguments, PortArgument, UsbArguments, parse
 from .bursts import watch
@@ -30,7 +30,6 @@ from .record import Boot, Record, known
 from .results import Authorised, Done, Event, PciFacts, UsbDevice, UsbPage
 from .tree import UsbTree
 from .usbfs import DEVICES as USBFS_DEVICES
-from .watchers import Watchers
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +84,7 @@ class Devd:
             logger.warning("%s: %s", name, error.message)
 
     def handlers(self, connection: socket.socket) -> dict[str, Handler]:
-        """The closed set of verbs for :func:`twinhull_hypervisor.ipc.answer`, on one connection."""
+        """The closed set of verbs for :func:`twinhull_hypervisor.ipc.serve`, on one connection."""
         return {
             "watch": self._verb(NoArguments, lambda _: self._watch(connection)),
             "usb": self._verb(UsbArguments, self._usb),
@@ -194,22 +193,3 @@ class Devd:
 
 def _with_at_boot(device: UsbDevice, at_boot: bool) -> UsbDevice:
     return msgspec.structs.replace(device, at_boot=at_boot)
-
-
-def serve(listener: socket.socket, devd: Devd, allowed_uids: frozenset[int]) -> None:
-    """Answer connections for ever, each on a thread, at most MAX_CONNECTIONS at once."""
-    places = threading.BoundedSemaphore(MAX_CONNECTIONS)
-
-    def attend(connection: socket.socket) -> None:
-        try:
-            with connection:
-                answer(connection, devd.handlers(connection), allowed_uids)
-        except OSError as error:
-            logger.info("a connection ended: %s", error.strerror)
-        finally:
-            places.release()
-
-    while True:
-        places.acquire()
-        connection, _ = listener.accept()
-        threading.Thread(target=attend, args=(connection,), daemon=True).start()

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import grp
 import logging
 import os
-import pwd
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..ipc import listening_socket
+from ..ipc import Watchers, core_uids, give_to_core, listening_socket, serve
 from .client import SOCKET_PATH
-from .devd import Devd, serve
+from .devd import MAX_CONNECTIONS, Devd
 from .early import Early
 from .record import RECORD, Record
+from .results import Event
 from .tree import UsbTree
 from .udev import keep_drivers_out, let_drivers_in
 from .uevents import Uevents
-from .watchers import Watchers
 
 logger = logging.getLogger(__name__)
-
-CORE_USER = "twinhull"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,34 +42,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         tree.release(record.forget())
         return 0
     keep_drivers_out()
-    watchers = Watchers()
+    watchers = Watchers(lost=Event(event="lost"))
     devd = Devd(tree, options.sysfs, record, watchers)
     Uevents(watchers.tell, devd.restrict_controller).start()
     # Once more: a controller that came between the first look and the first uevent.
     devd.restrict()
     with listening_socket(options.socket) as listener:
-        _give_to_core(options.socket)
+        give_to_core(options.socket)
         logger.info("serving on %s", options.socket)
-        serve(listener, devd, frozenset({0}) | _core_uid())
+        serve(listener, devd.handlers, core_uids(), connections=MAX_CONNECTIONS)
     return 0
-
-
-def _core_uid() -> frozenset[int]:
-    try:
-        return frozenset({pwd.getpwnam(CORE_USER).pw_uid})
-    except KeyError:
-        logger.warning("there is no user %s; only root is answered", CORE_USER)
-        return frozenset()
-
-
-def _give_to_core(path: Path) -> None:
-    """Let the core's group connect; SO_PEERCRED still decides who is answered."""
-    try:
-        gid = grp.getgrnam(CORE_USER).gr_gid
-    except KeyError:
-        return
-    if path.is_socket() and path.stat().st_uid == os.getuid() and path.stat().st_gid != gid:
-        try:
-            os.chown(path, -1, gid)
-        except PermissionError:
-            logger.warning("%s stays root's alone: devd was not started in group %s", path, CORE_USER)

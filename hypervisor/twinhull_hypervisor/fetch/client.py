@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import socket
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
-from ..ipc import BadPacket, HelperUnreachable, Request, call, receive_packet, send_packet
+from ..ipc import BadPacket, call, follow
 
 T = TypeVar("T")
 INBOX = "inbox"
@@ -92,26 +90,14 @@ class FetchClient:
         Raises:
             HelperUnreachable: fetch is not there, or went away; try again later.
         """
-        loop = asyncio.get_running_loop()
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
-            try:
-                connection.connect(str(self._path))
-                send_packet(connection, msgspec.json.encode(Request("watch")))
-            except OSError as error:
-                raise HelperUnreachable(helper=self._path.stem) from error
-            connection.setblocking(False)
-            readable = asyncio.Event()
-            loop.add_reader(connection, readable.set)
-            try:
+        answered = False
+        async for untrusted_payload in follow(self._path):
+            if not answered:
+                answered = True
                 yield STATE
                 yield INBOX
-                while True:
-                    await readable.wait()
-                    readable.clear()
-                    for event in _packets(connection, self._path.stem):
-                        yield event
-            finally:
-                loop.remove_reader(connection)
+            elif event := _event(untrusted_payload):
+                yield event
 
     def _call(
         self,
@@ -129,23 +115,10 @@ class FetchClient:
             raise BadPacket(detail=str(error)) from error
 
 
-def _packets(connection: socket.socket, helper: str) -> list[str]:
-    """The events of all packets that are there now; raises HelperUnreachable when the other side closed."""
-    events: list[str] = []
-    while True:
-        try:
-            payload, fds = receive_packet(connection)
-        except BlockingIOError:
-            return events
-        except OSError as error:
-            raise HelperUnreachable(helper=helper) from error
-        for fd in fds:
-            os.close(fd)
-        if not payload:
-            raise HelperUnreachable(helper=helper)
-        try:
-            event = msgspec.json.decode(payload, type=dict[str, Any]).get("event")
-        except msgspec.DecodeError as error:
-            raise BadPacket(detail="not an event") from error
-        if event in {INBOX, STATE}:
-            events.append(str(event))
+def _event(untrusted_payload: bytes) -> str:
+    """The event of a packet; empty for one that a newer fetch may know."""
+    try:
+        event = msgspec.json.decode(untrusted_payload, type=dict[str, Any]).get("event")
+    except msgspec.DecodeError as error:
+        raise BadPacket(detail="not an event") from error
+    return str(event) if event in {INBOX, STATE} else ""

@@ -11,7 +11,7 @@ import socket
 import threading
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from twinhull_policy.trust.documents import ImageReference
@@ -27,12 +27,21 @@ from .identity import Identity, IdentityStore
 from .images import Images
 from .layout import Layout
 from .limits import LIMITS
-from .watchers import Watchers
 
 log = logging.getLogger("twinhull.fetch")
 T = TypeVar("T")
+CONNECTIONS = 16
 VERB_SECONDS = 300.0
 """The longest a verb may take; each step in it has a shorter limit of its own."""
+
+
+class Event(msgspec.Struct, frozen=True):
+    """What a watcher is told: there is something new in the inbox, or fetch stands otherwise than before."""
+
+    event: Literal["inbox", "state"]
+
+
+INBOX, STATE = Event("inbox"), Event("state")
 
 
 class EnrolArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,7 +64,7 @@ class Service:
         self._layout = layout
         self._store = IdentityStore(layout.identity)
         self._images = Images(layout)
-        self._watchers = Watchers()
+        self._watchers = ipc.Watchers(lost=STATE)
         self._loop = asyncio.get_running_loop()
         self._changing = asyncio.Lock()
         self._follower: Follower | None = None
@@ -73,17 +82,9 @@ class Service:
         await self._unfollow()
         await asyncio.to_thread(self._images.stop)
 
-    def serve(self, listener: socket.socket, allowed: frozenset[int]) -> None:
-        """Accept connections for ever, a thread each."""
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return  # closed: the service stops
-            threading.Thread(target=self._answer, args=(connection, allowed), daemon=True).start()
-
-    def _answer(self, connection: socket.socket, allowed: frozenset[int]) -> None:
-        handlers: dict[str, ipc.Handler] = {
+    def handlers(self, connection: socket.socket) -> dict[str, ipc.Handler]:
+        """The closed set of verbs for :func:`twinhull_hypervisor.ipc.serve`, on one connection."""
+        return {
             "enrol": self._verb_enrol,
             "state": self._verb_state,
             "watch": lambda _arguments, fds: self._verb_watch(connection, fds),
@@ -92,11 +93,6 @@ class Service:
             "report": self._verb_report,
             "forget": self._verb_forget,
         }
-        with connection:
-            try:
-                ipc.answer(connection, handlers, allowed)
-            except (OSError, RuntimeError) as error:
-                log.info("connection ended: %s", error)
 
     def _verb_enrol(self, untrusted: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         arguments = _arguments(untrusted, EnrolArguments, fds, descriptors=1)
@@ -173,7 +169,7 @@ class Service:
                 self._layout.prepare()
 
         self._in_loop(run())
-        self._watchers.tell("state")
+        self._watchers.tell(STATE)
         return {}
 
     def _enrolled(self) -> Follower:
@@ -184,6 +180,9 @@ class Service:
     def _in_loop(self, work: Coroutine[Any, Any, T]) -> T:
         try:
             return asyncio.run_coroutine_threadsafe(work, self._loop).result(VERB_SECONDS)
+        except RuntimeError as error:
+            work.close()
+            raise LocalFailure(detail="it is being stopped") from error
         except OSError as error:
             raise LocalFailure(detail=f"{error.filename or ''} {error.strerror or error}".strip()) from error
 
@@ -192,8 +191,8 @@ class Service:
             self._layout,
             self._store,
             identity,
-            on_inbox=lambda: self._watchers.tell("inbox"),
-            on_state=lambda: self._watchers.tell("state"),
+            on_inbox=lambda: self._watchers.tell(INBOX),
+            on_state=lambda: self._watchers.tell(STATE),
         )
         self._following = self._loop.create_task(self._follower.run())
 
@@ -220,8 +219,9 @@ async def _main(layout: Layout, path: Path, allowed: frozenset[int]) -> None:
     service = Service(layout)
     service.start()
     listener = ipc.listening_socket(path)
-    accepting = threading.Thread(target=service.serve, args=(listener, allowed), daemon=True)
-    accepting.start()
+    serving = {"connections": CONNECTIONS}
+    accepting = (listener, service.handlers, allowed)
+    threading.Thread(target=ipc.serve, args=accepting, kwargs=serving, daemon=True).start()
     log.info("listening socket=%s", path)
     await stopping.wait()
     log.info("stopping")

@@ -7,11 +7,8 @@ the namespaces stay as they are, and when it starts again it finds them as they 
 from __future__ import annotations
 
 import argparse
-import grp
 import logging
 import os
-import pwd
-import socket
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,7 +17,7 @@ from typing import Any, TypeVar
 from twinhull_policy.errors import TwinhullError
 from twinhull_policy.names import Partition
 
-from ..ipc import Handler, answer, listening_socket
+from ..ipc import Handler, core_uids, give_to_core, listening_socket, serve
 from ..settings import SETTINGS_PATH, load_settings
 from . import namespaces, taps
 from .arguments import CorporateArguments, NoArguments, PartitionArgument, PersonalArguments, parse
@@ -35,7 +32,6 @@ from .results import Done, Identity, NetworkStatus, Proof, TapName
 logger = logging.getLogger(__name__)
 
 STATE_DIR = Path("/var/lib/twinhull-netd")
-CORE_USER = "twinhull"
 MAX_CONNECTIONS = 8
 
 T = TypeVar("T")
@@ -53,7 +49,7 @@ class Netd:
         self._personal.resume()
 
     def handlers(self) -> dict[str, Handler]:
-        """The closed set of verbs for :func:`twinhull_hypervisor.ipc.answer`."""
+        """The closed set of verbs for :func:`twinhull_hypervisor.ipc.serve`."""
         return {
             "identity": self._verb(NoArguments, self._identity),
             "tap": self._verb(PartitionArgument, self._tap),
@@ -130,25 +126,6 @@ class Netd:
             raise UnderlayMissing(namespace=self._underlay)
 
 
-def serve(listener: socket.socket, handlers: dict[str, Handler], allowed_uids: frozenset[int]) -> None:
-    """Answer connections for ever, each on a thread, at most MAX_CONNECTIONS at once."""
-    places = threading.BoundedSemaphore(MAX_CONNECTIONS)
-
-    def attend(connection: socket.socket) -> None:
-        try:
-            with connection:
-                answer(connection, handlers, allowed_uids)
-        except OSError as error:
-            logger.info("a connection ended: %s", error.strerror)
-        finally:
-            places.release()
-
-    while True:
-        places.acquire()
-        connection, _ = listener.accept()
-        threading.Thread(target=attend, args=(connection,), daemon=True).start()
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of ``twinhull-netd``."""
     parser = argparse.ArgumentParser(prog="twinhull-netd", description="Twinhull's network helper.")
@@ -166,32 +143,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     netd = Netd(settings.underlay_namespace, options.state_dir)
     with listening_socket(options.socket) as listener:
-        allowed = frozenset({0}) | _core_uid()
-        _give_to_core(options.socket)
+        give_to_core(options.socket)
         logger.info("serving on %s", options.socket)
-        serve(listener, netd.handlers(), allowed)
+        verbs = netd.handlers()
+        serve(listener, lambda _: verbs, core_uids(), connections=MAX_CONNECTIONS)
     return 0
-
-
-def _core_uid() -> frozenset[int]:
-    try:
-        return frozenset({pwd.getpwnam(CORE_USER).pw_uid})
-    except KeyError:
-        logger.warning("there is no user %s; only root is answered", CORE_USER)
-        return frozenset()
-
-
-def _give_to_core(path: Path) -> None:
-    """Let the core's group connect; SO_PEERCRED still decides who is answered.
-
-    Without CAP_CHOWN it takes being in that group: the service manager starts netd with it.
-    """
-    try:
-        gid = grp.getgrnam(CORE_USER).gr_gid
-    except KeyError:
-        return
-    if path.is_socket() and path.stat().st_uid == os.getuid():
-        try:
-            os.chown(path, -1, gid)
-        except PermissionError:
-            logger.warning("%s stays root's alone: netd was not started in group %s", path, CORE_USER)

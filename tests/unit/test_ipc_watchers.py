@@ -1,4 +1,4 @@
-"""What waits for a watcher of devd is bounded, in order, and never silently less."""
+"""What waits for a watcher of a helper is bounded, in order, and never silently less."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 from twinhull_hypervisor.devices.results import Event
-from twinhull_hypervisor.devices.watchers import WAITING, Watchers
-from twinhull_hypervisor.ipc import receive_packet
+from twinhull_hypervisor.ipc import WAITING, Watchers, receive_packet
 
 
 @pytest.fixture
 def watchers() -> Watchers:
-    return Watchers()
+    return Watchers(lost=Event(event="lost"))
 
 
 @pytest.fixture
