@@ -14,6 +14,7 @@ from .model import (
     PartitionSection,
     Policy,
     Transfer,
+    TypedTransfer,
     VpnSection,
 )
 
@@ -51,11 +52,12 @@ def example_policy() -> Policy:
         ),
         exchange=ExchangeSection(
             to_corporate=Direction(
-                clipboard=Transfer(verdict="ask", limit_bytes=64 * 1024), urls=Transfer(verdict="ask")
+                clipboard=TypedTransfer(verdict="ask", limit_bytes=64 * 1024, types=("text/plain",)),
+                urls=Transfer(verdict="ask"),
             ),
             from_corporate=Direction(urls=Transfer(verdict="allow", limit_bytes=8 * 1024)),
         ),
-        lease=LeaseSection(offline_hours=168, warning_hours=24, action="lock"),
+        lease=LeaseSection(offline_hours=168, warning_hours=24, network_hours=6, action="lock"),
         host=HostSection(least_grade="E", update_ring="stable"),
         report=("version", "policy", "partition", "image", "vpn", "grade"),
     )

@@ -11,6 +11,7 @@ that ``$`` would let pass in Python is refused by the parser, as every control c
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -55,6 +56,14 @@ ClassPattern = Annotated[
 ]
 Port = Annotated[str, Meta(pattern=r"^[0-9a-f][0-9a-f.:-]{0,31}$")]
 PortName = Annotated[str, Meta(min_length=1, max_length=40)]
+MediaType = Annotated[
+    str,
+    Meta(
+        max_length=127,
+        pattern=r"^[a-z0-9][a-z0-9.+_-]{0,62}/(\*|[a-z0-9][a-z0-9.+_-]{0,62})$",
+        description="Media type in lower case without parameters (RFC 6838, 4.2), or image/* and the like.",
+    ),
+]
 Classes = Annotated[tuple[ClassPattern, ...], Meta(min_length=1, max_length=16)]
 
 
@@ -68,19 +77,23 @@ class PartitionSection(Section, frozen=True, forbid_unknown_fields=True, kw_only
     image: Name
     """Name of the golden image, for people to read; which one it is exactly says the signed statement."""
     vcpus: Annotated[int, Meta(ge=1, le=64)]
+    """Virtual processors."""
     memory_mib: Annotated[int, Meta(ge=256, le=1024 * 1024)]
+    """Memory, MiB."""
     disk_gib: Annotated[int, Meta(ge=1, le=16 * 1024)]
+    """Size of its disk, GiB."""
 
 
+# gc=False here and on the rule: there are thousands, they hold only strings, and so never a cycle.
 class Match(Section, frozen=True, forbid_unknown_fields=True, kw_only=True, gc=False):
-    """What a rule matches: everything named must hold, an empty one matches every device.
-
-    ``gc=False`` here and on the rule: there are thousands, they hold only strings, and so never a cycle.
-    """
+    """What a rule matches: everything named must hold, an empty one matches every device."""
 
     bus: Literal["usb", "pci", "bluetooth"] | UnsetType = UNSET
+    """What it is connected by."""
     vendor: Hex4 | UnsetType = UNSET
+    """Whose product it says it is."""
     product: Hex4 | UnsetType = UNSET
+    """Which product of that vendor's."""
     serial: Annotated[str, Meta(max_length=126)] | UnsetType = UNSET
     """Exactly; a USB string descriptor holds at most 126 characters (USB 2.0, 9.6.7)."""
     any_interface: Classes | UnsetType = UNSET
@@ -102,26 +115,38 @@ class DeviceRule(Section, frozen=True, forbid_unknown_fields=True, kw_only=True,
     """
 
     name: RuleName
+    """What a decision calls the rule; no two rules share one."""
     match: Match
+    """Which devices it is about."""
     verdict: Literal["require", "allow", "deny"]
+    """What becomes of them."""
 
 
 class Gateway(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One end of the tunnel."""
 
     name: Name
-    endpoint: Annotated[str, Meta(max_length=64)]
+    """For people; no two gateways share one."""
+    endpoint: Annotated[
+        str,
+        Meta(
+            max_length=64,
+            extra_json_schema={
+                "pattern": r"^([0-9]{1,3}(\.[0-9]{1,3}){3}|\[[0-9a-f:.]{2,45}\]):[1-9][0-9]{0,4}$"
+            },
+        ),
+    ]
     """IP address and port; a name would have to be looked up outside the tunnel."""
     public_key: Annotated[str, Meta(pattern=r"^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$")]
     """WireGuard public key, base64 of 32 bytes."""
 
     def __post_init__(self) -> None:
-        host, separator, port = self.endpoint.rpartition(":")
+        host, _, port = self.endpoint.rpartition(":")
         if host.startswith("[") and host.endswith("]"):
             ipaddress.IPv6Address(host[1:-1])
         else:
             ipaddress.IPv4Address(host)
-        if not separator or not port.isascii() or not port.isdigit() or not 1 <= int(port[:6]) <= 65535:
+        if re.fullmatch("[1-9][0-9]{0,4}", port) is None or int(port) > 65535 or set(host) & set("%ABCDEF"):
             raise ValueError("the endpoint is not written as 192.0.2.1:51820 or [2001:db8::1]:51820")
 
 
@@ -129,6 +154,7 @@ class VpnSection(Section, frozen=True, forbid_unknown_fields=True, kw_only=True)
     """The tunnel that every corporate byte goes through."""
 
     kind: Literal["wireguard"] = "wireguard"
+    """What the tunnel is made of."""
     gateways: Annotated[tuple[Gateway, ...], Meta(min_length=1, max_length=8)]
     """In order of preference."""
     routes: Annotated[tuple[Annotated[str, Meta(max_length=64)], ...], Meta(min_length=1, max_length=256)]
@@ -142,9 +168,11 @@ class VpnSection(Section, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
     def __post_init__(self) -> None:
         for route in self.routes:
-            ipaddress.ip_network(route)
+            if str(ipaddress.ip_network(route)) != route:
+                raise ValueError(f"{route} is not written as 10.77.0.0/16 or 2001:db8::/48")
         for server in self.dns:
-            ipaddress.ip_address(server)
+            if "%" in str(ipaddress.ip_address(server)):
+                raise ValueError(f"{server} is not an address by itself")
         if len({g.name for g in self.gateways}) != len(self.gateways):
             raise ValueError("two gateways have the same name")
 
@@ -153,37 +181,59 @@ class Transfer(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Whether something may cross in one direction, and how much of it at once."""
 
     verdict: Literal["allow", "ask", "deny"] = "deny"
+    """``allow``: the person's gesture is enough; ``ask``: the person confirms it; ``deny``: never."""
     limit_bytes: Annotated[int, Meta(ge=0, le=2**40)] = 1024 * 1024
+    """The most that crosses at once."""
+
+
+class TypedTransfer(Transfer, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A transfer of things that have a media type."""
+
+    types: Annotated[tuple[MediaType, ...], Meta(min_length=1, max_length=32)] | UnsetType = UNSET
+    """Only these cross; unless said, any type does."""
 
 
 class Direction(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What may cross in one direction. What is not said is denied."""
 
-    clipboard: Transfer = Transfer()
-    files: Transfer = Transfer()
+    clipboard: TypedTransfer = TypedTransfer()
+    """What was copied, once for each gesture."""
+    files: TypedTransfer = TypedTransfer()
+    """Files, one at a time."""
     urls: Transfer = Transfer()
+    """Web addresses to be opened on the other side."""
 
 
 class ExchangeSection(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What may cross the corporate partition's border."""
 
     to_corporate: Direction = Direction()
+    """Into the corporate partition."""
     from_corporate: Direction = Direction()
+    """Out of the corporate partition."""
 
 
 class LeaseSection(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How long the corporate partition works without hearing from the server."""
+    """How long the corporate partition works without hearing from the server (``lease`` has the stages)."""
 
     offline_hours: Annotated[int, Meta(ge=1, le=8760)] = 168
     """Hours after the last contact; then the partition locks."""
     warning_hours: Annotated[int, Meta(ge=0, le=8760)] = 24
     """How long before that the person is warned."""
+    network_hours: Annotated[int, Meta(ge=0, le=8760)] | UnsetType = UNSET
+    """How long before the lock it loses its network; unless said, a quarter of ``warning_hours``."""
     action: Literal["lock", "wipe"] = "lock"
     """``wipe`` locks too; keys are destroyed only once the server's signed time proves that it is over."""
+    destroy_hours: Annotated[int, Meta(ge=0, le=8760)] | UnsetType = UNSET
+    """With ``wipe``: how long after the lock keys are destroyed; unless said, at once."""
 
     def __post_init__(self) -> None:
         if self.warning_hours > self.offline_hours:
             raise ValueError("warning_hours is more than offline_hours")
+        if self.network_hours is not UNSET and self.network_hours > self.warning_hours:
+            raise ValueError("network_hours is more than warning_hours")
+        if self.destroy_hours is not UNSET and self.action != "wipe":
+            raise ValueError("destroy_hours goes with the action wipe alone")
 
 
 class HostSection(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -192,6 +242,7 @@ class HostSection(Section, frozen=True, forbid_unknown_fields=True, kw_only=True
     least_grade: Literal["A", "B", "C", "D", "E"] = "E"
     """Worst isolation grade with which the corporate partition may run."""
     update_ring: Name = "stable"
+    """How early it gets new releases."""
 
 
 ReportItem = Literal[
@@ -203,15 +254,26 @@ class Policy(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A corporate policy document."""
 
     schema: Literal["twinhull.policy/1"]
+    """Version of the language."""
     name: Name
+    """What people call it."""
     description: Text = ""
+    """For people."""
     partition: PartitionSection
+    """The corporate partition's share of the machine."""
     vpn: VpnSection
+    """The tunnel."""
     devices: Annotated[tuple[DeviceRule, ...], Meta(max_length=20_000)] = ()
+    """Rules in order; the first that matches counts."""
     exchange: ExchangeSection = ExchangeSection()
+    """What may cross the partition's border."""
     lease: LeaseSection = LeaseSection()
+    """How long it works offline."""
     host: HostSection = HostSection()
-    report: Annotated[tuple[ReportItem, ...], Meta(max_length=9)] = ()
+    """What is asked of the laptop."""
+    report: Annotated[
+        tuple[ReportItem, ...], Meta(max_length=9, extra_json_schema={"uniqueItems": True})
+    ] = ()
     """What the laptop reports; its owner can read every byte of it."""
 
     def __post_init__(self) -> None:

@@ -7,7 +7,7 @@ something is wrong does ``diagnose`` look for it in Python, to name the place.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 import msgspec
 
@@ -109,15 +109,6 @@ def parse_owner_rules(untrusted: bytes) -> OwnerRules:
 def canonical(document: Policy | OwnerRules) -> bytes:
     """The one form in which a document is hashed, signed and published."""
     return canonical_form.encode(document)
-
-
-def json_schema() -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of a policy document, made from the model, for editors and checkers."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Twinhull policy",
-        **msgspec.json.schema(Policy),
-    }
 
 
 def _parse(untrusted: bytes, decoder: msgspec.json.Decoder[D]) -> D:

@@ -28,7 +28,7 @@ DESIGNED = {
     "": "enroll status doctor log gui",
     "partition": "list create start stop suspend resume reset snapshot rollback",
     "device": "list attach detach explain answer forget switch rules",
-    "policy": "show example check explain diff",
+    "policy": "show example schema check explain diff",
     "vpn": "status prove",
     "disk": "status recover wipe",
 }

@@ -63,6 +63,14 @@ def example() -> None:
 
 
 @app.command()
+def schema() -> None:
+    """Print the JSON Schema of a policy, with which an editor completes and checks while you write one."""
+    from twinhull_policy.schema import text
+
+    output.document(text())
+
+
+@app.command()
 def check(file: PolicyFile, json: output.Json = False) -> None:
     """Check that a file is a valid policy; the first fault is shown with its place."""
     policy = _read(file)
