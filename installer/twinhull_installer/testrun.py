@@ -28,7 +28,7 @@ CHECKED_PACKAGES = (
     "twinhull_images",
     "corporate_side",
 )
-FAST_SUITES = ("unit", "api", "gui", "fuzz")
+FAST_SUITES = ("unit", "api", "leaks", "gui", "fuzz")
 ALL_SUITES = (*FAST_SUITES, "e2e")
 LAB = "lab"
 WHERE = {"e2e": "this machine, guests and all", LAB: "the virtual laptop"}
@@ -272,10 +272,10 @@ def main(arguments: list[str], repository: Path) -> int:
                 run_suite(name, repository, runner, summary)
         if not options.keep:
             show([repository / "installer/quickstart", "--down", "--yes"], repository, runner, LONG)
-            leaks = look(runner).beyond(before)
-            for leak in leaks:
-                sys.stdout.write(f"left behind: {leak}\n")
-            summary.add("leaks", int(not leaks), len(leaks), 0, 0.0)
+            remains = look(runner).beyond(before)
+            for leftover in remains:
+                sys.stdout.write(f"left behind: {leftover}\n")
+            summary.add("left behind", int(not remains), len(remains), 0, 0.0)
     except (InstallerError, CommandFailed) as error:
         services.report(error, LOG)
         summary.add("run", 0, 1, 0, time.monotonic() - began)

@@ -1,0 +1,10 @@
+"""The leak table: every row, in an order that changes the underlay as seldom as possible."""
+
+from __future__ import annotations
+
+from . import hostile_guest  # noqa: F401 - importing it fills the table
+from .scenario import TABLE, UNDERLAYS, Scenario
+
+_PLACES = {underlay: place for place, underlay in enumerate(UNDERLAYS)}
+
+ROWS: tuple[Scenario, ...] = tuple(sorted(TABLE, key=lambda row: _PLACES[row.underlay]))
