@@ -16,7 +16,11 @@ ONLY_IN = {
     "pyroute2": ("twinhull_hypervisor",),
     "PySide6": ("twinhull_client.gui",),
     "gi": ("twinhull_client.viewer",),
-    "sqlalchemy": ("twinhull_policy.server",),
+    "sqlalchemy": (
+        "twinhull_policy.server.storage",
+        "twinhull_policy.server.migrations",
+        "twinhull_policy.server.store",
+    ),
 }
 ARROWS = {
     "twinhull_policy": set(),

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from sqlalchemy.exc import DBAPIError
 
 from twinhull_policy.errors import TwinhullError
 from twinhull_policy.names import Partition
@@ -261,7 +260,7 @@ def main() -> None:
         app()
     except TwinhullError as error:
         sys.exit(output.fail(error))
-    except DBAPIError as error:
+    except s.DatabaseError as error:
         sys.exit(output.fail(StorageFailed(detail=str(error.orig))))
     except OSError as error:
         sys.exit(

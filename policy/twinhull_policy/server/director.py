@@ -9,11 +9,12 @@ import hashlib
 import time
 
 from securesystemslib.signer import Signer
-from sqlalchemy import Connection, insert, select
-from sqlalchemy.engine import Row
 
 from twinhull_policy.canonical import encode
-from twinhull_policy.server import storage as s
+from twinhull_policy.server.hub import Event
+from twinhull_policy.server.limits import LIMITS
+from twinhull_policy.server.storage import Tx
+from twinhull_policy.server.store import groups, rollouts, statements
 from twinhull_policy.trust.documents import ImageReference, Images, Statement
 from twinhull_policy.trust.envelope import envelope_hash
 from twinhull_policy.trust.statement import sign_statement
@@ -33,85 +34,87 @@ class Director:
         self.tenant = tenant
         self._signer = signer
 
-    def update(self, connection: Connection, root_version: int, device_id: str = "") -> list[str]:
+    def update(self, tx: Tx, root_version: int, device_id: str = "") -> dict[str, Event]:
         """Sign what is due, for one device or (empty) for all that are not revoked.
 
-        Must run in a writing transaction. Returns the devices that got a new statement.
+        Must run in a writing transaction. Returns the new statements by device.
         """
-        query = (
-            select(
-                s.devices, s.groups.c.policy_sha256, s.groups.c.corporate_target, s.groups.c.personal_target
-            )
-            .join(s.groups, s.devices.c.group == s.groups.c.name)
-            .where(s.devices.c.revoked_at.is_(None))
-        )
-        if device_id:
-            query = query.where(s.devices.c.device_id == device_id)
-        references = _references(connection)
-        return [
-            str(device.device_id)
-            for device in connection.execute(query).all()
-            if self._update_one(connection, device, references, root_version)
+        wanted = _Wanted(tx)
+        signed = [
+            new
+            for standing in statements.standings(tx, device_id)
+            if (new := self._next(wanted, standing, root_version)) is not None
         ]
+        statements.add(tx, signed, LIMITS.statements_kept)
+        return {one.device_id: Event(one.seq, one.envelope) for one in signed}
 
-    def _update_one(
-        self,
-        connection: Connection,
-        device: Row[tuple[object, ...]],
-        references: dict[str, ImageReference],
-        root_version: int,
-    ) -> bool:
+    def _next(
+        self, wanted: _Wanted, device: statements.Standing, root_version: int
+    ) -> statements.Signed | None:
         now = int(time.time())
-        last = newest(connection, device.device_id)
-        images = Images(
-            corporate=references.get(device.corporate_target or ""),
-            personal=references.get(device.personal_target or ""),
-        )
+        policy = wanted.policy(device.group, device.ring)
         statement = Statement(
             tenant=self.tenant,
             device_id=device.device_id,
             enrol_epoch=device.enrol_epoch,
-            seq=1 if last is None else last.seq + 1,
+            seq=device.seq + 1,
             issued_at=now,
             expires_at=now + STATEMENT_LIFE,
-            prev_hash="" if last is None else last.sha256,
+            prev_hash=device.sha256 or "",
             root_version=root_version,
-            policies=[device.policy_sha256] if device.policy_sha256 else [],
-            images=images,
-            vpn_addresses=[device.address],
+            policies=[policy] if policy else [],
+            images=wanted.images[device.group],
+            vpn_addresses=[device.address] if device.address else [],
         )
-        desired = [statement.policies, images, statement.vpn_addresses, statement.commands, root_version]
+        desired = [
+            statement.policies,
+            statement.images,
+            statement.vpn_addresses,
+            statement.commands,
+            root_version,
+        ]
         desired_sha256 = hashlib.sha256(encode(desired)).hexdigest()
-        if (
-            last is not None
-            and last.desired_sha256 == desired_sha256
-            and last.expires_at - now > STATEMENT_LIFE / 2
-        ):
-            return False
+        fresh = device.expires_at is not None and device.expires_at - now > STATEMENT_LIFE / 2
+        if fresh and device.desired_sha256 == desired_sha256:
+            return None
         envelope = sign_statement(statement, [self._signer])
-        connection.execute(
-            insert(s.statements).values(
-                device_id=device.device_id,
-                seq=statement.seq,
-                sha256=envelope_hash(envelope),
-                envelope=envelope,
-                desired_sha256=desired_sha256,
-                issued_at=statement.issued_at,
-                expires_at=statement.expires_at,
-            )
+        return statements.Signed(
+            device_id=device.device_id,
+            seq=statement.seq,
+            sha256=envelope_hash(envelope),
+            envelope=envelope,
+            desired_sha256=desired_sha256,
+            issued_at=statement.issued_at,
+            expires_at=statement.expires_at,
         )
-        return True
 
 
-def newest(connection: Connection, device_id: str) -> Row[tuple[object, ...]] | None:
-    """A device's newest statement, a row of the statements table."""
-    table = s.statements
-    query = select(table).where(table.c.device_id == device_id).order_by(table.c.seq.desc()).limit(1)
-    return connection.execute(query).first()
+class _Wanted:
+    """What the groups are assigned, read once for however many devices.
 
+    Attributes:
+        images: by group.
+    """
 
-def _references(connection: Connection) -> dict[str, ImageReference]:
-    return {
-        row.target: ImageReference(target=row.target, sha256=row.sha256, length=row.length)
-        for row in connection.execute(select(s.images))
-    }
+    def __init__(self, tx: Tx) -> None:
+        references = {
+            image.target: ImageReference(target=image.target, sha256=image.sha256, length=image.length)
+            for image in groups.images(tx)
+        }
+        everyone = groups.everyone(tx)
+        self.images = {
+            group.name: Images(
+                corporate=references.get(group.corporate_target or ""),
+                personal=references.get(group.personal_target or ""),
+            )
+            for group in everyone
+        }
+        self._policies = {group.name: group.policy_sha256 for group in everyone}
+        self._rollouts = {rollout.group: rollout for rollout in rollouts.open_ones(tx)}
+
+    def policy(self, group: str, ring: int) -> str | None:
+        """The policy of a device: the new one if the rollout of its group has come to its ring."""
+        rollout = self._rollouts.get(group)
+        if rollout is not None and ring <= rollout.cutoff:
+            return rollout.policy_sha256
+        return self._policies[group]

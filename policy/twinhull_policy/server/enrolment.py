@@ -16,11 +16,8 @@ import secrets
 import time
 
 import msgspec
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from sqlalchemy import Connection, insert, select, update
-from sqlalchemy.engine import Row
 
 from twinhull_policy.server import storage as s
 from twinhull_policy.server.director import Director
@@ -29,11 +26,13 @@ from twinhull_policy.server.errors import (
     DeviceRevoked,
     SubnetFull,
     TokenExpired,
+    TokenNotForKey,
     TokenRevoked,
     TokenUsed,
     TokenWrong,
 )
 from twinhull_policy.server.pki import DeviceAuthority, check_csr, key_sha256
+from twinhull_policy.server.store import audit, devices, settings, tokens
 from twinhull_policy.trust.token import parse_token
 
 
@@ -78,7 +77,8 @@ def enrol(
     """Turn a token into a device. Everything happens in one transaction.
 
     Raises:
-        TokenMalformed, TokenWrong, TokenUsed, TokenExpired, TokenRevoked: the token does not let it in.
+        TokenMalformed, TokenWrong, TokenUsed, TokenExpired, TokenRevoked, TokenNotForKey: the token does
+        not let it in.
         BadRequest: the request's certificate or WireGuard key is no good; the token stays unused.
         SubnetFull: no tunnel address is left.
     """
@@ -86,27 +86,18 @@ def enrol(
     key = check_csr(untrusted_request.csr)
     wireguard = _check_wireguard(untrusted_request.wireguard_public_key)
     name = key_sha256(key)
-    with storage.write() as connection:
+    with storage.write() as tx:
         now = time.time()
-        consumed = connection.execute(
-            update(s.tokens)
-            .where(
-                s.tokens.c.hash == token_hash,
-                s.tokens.c.used_at.is_(None),
-                s.tokens.c.revoked_at.is_(None),
-                s.tokens.c.expires_at > now,
-            )
-            .values(used_at=now, used_key=name)
-        )
-        token = connection.execute(select(s.tokens).where(s.tokens.c.hash == token_hash)).first()
+        consumed = tokens.consume(tx, token_hash, name, now)
+        token = tokens.by_hash(tx, token_hash)
         if token is None:
             raise TokenWrong
-        if consumed.rowcount == 1:
-            device_id = _add_device(connection, token, name, wireguard)
-            pem = _issue(connection, authority, device_id, key)
-            director.update(connection, len(roots), device_id)
+        if consumed:
+            device_id = _add_device(tx, token, name, wireguard, now)
+            pem = _issue(tx, authority, device_id, key)
+            director.update(tx, len(roots), device_id)
         else:
-            device_id, pem = _enrolled_before(connection, token, name, now)
+            device_id, pem = _enrolled_before(tx, token, name, now)
     return EnrolAnswer(
         tenant=director.tenant,
         device_id=device_id,
@@ -122,13 +113,13 @@ def renew(
 ) -> RenewAnswer:
     """A new certificate for the same device and the same key. Raises BadRequest, DeviceRevoked."""
     key = check_csr(untrusted_request.csr)
-    with storage.write() as connection:
-        device = connection.execute(select(s.devices).where(s.devices.c.device_id == device_id)).one()
-        if device.revoked_at is not None:
+    with storage.write() as tx:
+        device = devices.get(tx, device_id)
+        if device is None or device.revoked_at is not None:
             raise DeviceRevoked
         if device.key_sha256 != key_sha256(key):
             raise BadRequest(detail="the request is for another key than the device enrolled with")
-        return RenewAnswer(_issue(connection, authority, device_id, key))
+        return RenewAnswer(_issue(tx, authority, device_id, key))
 
 
 def hash_secret(secret: bytes) -> str:
@@ -136,77 +127,68 @@ def hash_secret(secret: bytes) -> str:
     return hashlib.sha256(secret).hexdigest()
 
 
-def fingerprint(certificate: x509.Certificate) -> str:
+def fingerprint(der: bytes) -> str:
     """The name of a certificate in the database: SHA-256 of its DER."""
-    return certificate.fingerprint(hashes.SHA256()).hex()
+    return hashlib.sha256(der).hexdigest()
 
 
-def _enrolled_before(
-    connection: Connection, token: Row[tuple[object, ...]], key_name: str, now: float
-) -> tuple[str, str]:
+def _enrolled_before(tx: s.Tx, token: tokens.SecretToken, key_name: str, now: float) -> tuple[str, str]:
     """The answer that was lost, if it is the same laptop that asks; else why the token does not work."""
     if token.revoked_at is not None:
         raise TokenRevoked
     if token.used_at is None:
-        raise TokenExpired
-    if token.used_key != key_name:
+        raise TokenExpired if token.expires_at <= now else TokenNotForKey
+    if token.used_key != key_name or token.device_id is None:
         raise TokenUsed
-    device = connection.execute(select(s.devices).where(s.devices.c.device_id == token.device_id)).one()
-    if device.revoked_at is not None:
+    device = devices.get(tx, token.device_id)
+    if device is None or device.revoked_at is not None:
         raise DeviceRevoked
-    table = s.certificates
-    query = select(table.c.pem).where(table.c.device_id == token.device_id, table.c.not_after > now)
-    pem = connection.execute(query.order_by(table.c.not_after.desc()).limit(1)).scalar()
+    pem = devices.valid_certificate(tx, device.device_id, now)
     if pem is None:
         raise TokenUsed
     return device.device_id, pem
 
 
-def _add_device(connection: Connection, token: Row[tuple[object, ...]], key_name: str, wireguard: str) -> str:
+def _add_device(tx: s.Tx, token: tokens.SecretToken, key_name: str, wireguard: str, now: float) -> str:
     device_id = f"d-{secrets.token_hex(8)}"
-    now = time.time()
-    again = update(s.devices).where(s.devices.c.key_sha256 == key_name, s.devices.c.revoked_at.is_(None))
-    if connection.execute(again.values(revoked_at=now, address=None)).rowcount:
-        s.record(connection, device_id, "supersede", f"key {key_name} enrolled before")
-    connection.execute(
-        insert(s.devices).values(
-            device_id=device_id,
-            group=token.group,
-            enrol_epoch=1,
-            key_sha256=key_name,
-            wireguard_public_key=wireguard,
-            address=_free_address(connection),
-            enrolled_at=now,
-            last_seen=now,
-        )
+    if devices.supersede(tx, key_name, now):
+        audit.append(tx, device_id, "supersede", f"key {key_name} enrolled before")
+    devices.add(
+        tx,
+        device_id=device_id,
+        group=token.group,
+        key_sha256=key_name,
+        wireguard_public_key=wireguard,
+        address=_free_address(tx),
+        label=token.label,
+        ring=secrets.randbelow(1 << 31),
+        now=now,
     )
-    connection.execute(update(s.tokens).where(s.tokens.c.number == token.number).values(device_id=device_id))
-    s.record(connection, device_id, "enrol", f"token {token.number}, group {token.group}, key {key_name}")
+    tokens.note_device(tx, token.number, device_id)
+    audit.append(tx, device_id, "enrol", f"token {token.number}, group {token.group}, key {key_name}")
     return device_id
 
 
-def _issue(
-    connection: Connection, authority: DeviceAuthority, device_id: str, key: ec.EllipticCurvePublicKey
-) -> str:
+def _issue(tx: s.Tx, authority: DeviceAuthority, device_id: str, key: ec.EllipticCurvePublicKey) -> str:
     certificate = authority.issue(device_id, key)
     pem = certificate.public_bytes(serialization.Encoding.PEM).decode()
-    connection.execute(
-        insert(s.certificates).values(
-            fingerprint=fingerprint(certificate),
+    devices.add_certificate(
+        tx,
+        devices.Certificate(
+            fingerprint=fingerprint(certificate.public_bytes(serialization.Encoding.DER)),
             device_id=device_id,
             pem=pem,
             issued_at=time.time(),
             not_after=certificate.not_valid_after_utc.timestamp(),
-        )
+        ),
     )
     return pem
 
 
-def _free_address(connection: Connection) -> str:
+def _free_address(tx: s.Tx) -> str:
     """The lowest free address of the tunnel subnet, CIDR; .0, .1 (the gateway) and the last are left out."""
-    subnet = ipaddress.ip_network(s.setting(connection, "tunnel_subnet"))
-    query = select(s.devices.c.address).where(s.devices.c.address.is_not(None))
-    taken = set(connection.execute(query).scalars())
+    subnet = ipaddress.ip_network(settings.get(tx, "tunnel_subnet"))
+    taken = devices.addresses(tx)
     for number in range(2, subnet.num_addresses - 1):
         address = f"{subnet[number]}/{subnet.max_prefixlen}"
         if address not in taken:

@@ -203,3 +203,11 @@ class BadSetting(TwinhullError):
     code = "TH-SRV-034"
     blame = Blame.MALFORMED
     next_step = "See 'twinhull-server COMMAND --help'."
+
+
+class TokenNotForKey(TwinhullError):
+    """This enrolment token was given to another laptop."""
+
+    code = "TH-SRV-035"
+    blame = Blame.DENIED
+    next_step = "Ask for a token of your own."

@@ -11,7 +11,6 @@ from typing import TypeVar
 
 import msgspec
 from aiohttp import web
-from cryptography import x509
 
 from twinhull_policy.errors import Blame, TwinhullError
 from twinhull_policy.server import errors as e
@@ -197,8 +196,7 @@ class Interface:
         der = tls.getpeercert(binary_form=True) if tls is not None else None
         if der is None:
             raise e.CertificateNeeded
-        certificate = x509.load_der_x509_certificate(der)
-        device_id = await asyncio.to_thread(self._service.device_of, certificate)
+        device_id = await asyncio.to_thread(self._service.device_of, der)
         self.seen[device_id] = time.time()
         return device_id
 

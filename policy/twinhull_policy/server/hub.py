@@ -73,6 +73,10 @@ class Hub:
         """The devices with an open stream."""
         return list(self._streams)
 
+    def is_open(self, device_id: str) -> bool:
+        """Whether a device has an open stream."""
+        return device_id in self._streams
+
     def push(self, device_id: str, event: Event) -> None:
         """Tell a device's streams about a statement."""
         for stream in self._streams.get(device_id, ()):

@@ -27,8 +27,12 @@ class ServerLimits:
     enrolments_at_once: int = 8
     reports_kept: int = 50
     """Per device."""
+    statements_kept: int = 50
+    """Per device."""
     resign_seconds: float = 600.0
     """How often to look for signatures that are due."""
+    revocation_seconds: float = 0.5
+    """How often to look for devices that were revoked without this process being told."""
     seen_seconds: float = 5.0
     """How often "last seen" is written: all devices in one transaction."""
 

@@ -24,6 +24,8 @@ CHANGED = b"changed\n"
 DONE = b"done\n"
 ADMIN_SECONDS = 120.0
 """How long the command line waits for the server to have pushed a change."""
+CLOCK_SLACK = 60.0
+"""Revocations are looked for this far back: a transaction takes its time to commit."""
 
 
 def tls_context(layout: Layout) -> ssl.SSLContext:
@@ -49,6 +51,7 @@ class Server:
         self.hub = Hub()
         self._interface = Interface(self._service, self.hub)
         self._pushing = asyncio.Lock()
+        self._looked = time.time()
 
     async def run(self, host: str, port: int) -> None:
         """Serve on ``host``:``port`` (0 for any free port) until SIGTERM or SIGINT.
@@ -88,7 +91,11 @@ class Server:
         bound = listener.sockets[0].getsockname()
         log.info("serving host=%s port=%d", bound[0], bound[1])
         async with asyncio.TaskGroup() as tasks:
-            background = [tasks.create_task(self._keep_signed()), tasks.create_task(self._keep_seen())]
+            background = [
+                tasks.create_task(self._keep_signed()),
+                tasks.create_task(self._keep_seen()),
+                tasks.create_task(self._keep_out()),
+            ]
             await stopping.wait()
             for task in background:
                 task.cancel()
@@ -102,13 +109,23 @@ class Server:
     async def push(self) -> None:
         """Sign what changed, push it to whoever listens, and cut off who was revoked."""
         async with self._pushing:
-            changed = await asyncio.to_thread(self._service.resign)
-            statements, revoked = await asyncio.to_thread(self._service.news, self.hub.listening())
-            for device_id in revoked:
-                self.hub.close(device_id)
-            for device_id, event in statements.items():
+            signed = await asyncio.to_thread(self._service.resign)
+            revoked = await self._cut_off_revoked()
+            for device_id, event in signed.items():
                 self.hub.push(device_id, event)
-            log.info("pushed signed=%d listening=%d revoked=%d", len(changed), len(statements), len(revoked))
+            log.info(
+                "pushed signed=%d listening=%d revoked=%d", len(signed), len(self.hub.listening()), revoked
+            )
+
+    async def _cut_off_revoked(self) -> int:
+        """End the streams of devices that were revoked since this was last done; how many those are."""
+        began = time.time()
+        revoked = await asyncio.to_thread(self._service.revoked_since, self._looked - CLOCK_SLACK)
+        self._looked = began
+        listening = [device_id for device_id in revoked if self.hub.is_open(device_id)]
+        for device_id in listening:
+            self.hub.close(device_id)
+        return len(listening)
 
     def _cut_off_if_silent(self, protocol: web.RequestHandler) -> None:
         if protocol in self._interface.silent:
@@ -139,6 +156,15 @@ class Server:
                 await self.push()
             except Exception:  # whatever it is (a full disk, say), the next round may succeed
                 log.exception("cannot renew signatures")
+
+    async def _keep_out(self) -> None:
+        """Whoever was revoked loses the stream within a second, even if nobody told this process."""
+        while True:
+            await asyncio.sleep(LIMITS.revocation_seconds)
+            try:
+                await self._cut_off_revoked()
+            except Exception:  # as above
+                log.exception("cannot look for revocations")
 
     async def _keep_seen(self) -> None:
         while True:

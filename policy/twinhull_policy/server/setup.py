@@ -10,14 +10,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import insert
-
 from twinhull_policy.names import is_name
+from twinhull_policy.server import migrations
 from twinhull_policy.server import storage as s
 from twinhull_policy.server.errors import AlreadyInitialised, BadName, BadSetting, NotInitialised
 from twinhull_policy.server.layout import Layout
 from twinhull_policy.server.pki import make_authorities
 from twinhull_policy.server.repository import create_repository
+from twinhull_policy.server.store import audit, groups, settings
 
 DEFAULT_GROUP = "default"
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?")
@@ -51,13 +51,13 @@ class Settings:
 def is_initialised(layout: Layout) -> bool:
     """Whether ``init`` has finished here; one cut short starts over."""
     try:
-        s.open_storage(layout.database)
+        s.open_storage(layout.database).close()
     except NotInitialised:
         return False
     return True
 
 
-def initialise(layout: Layout, settings: Settings, owner: str = "") -> None:
+def initialise(layout: Layout, server: Settings, owner: str = "") -> None:
     """Make a server in ``layout.directory``.
 
     The database's version comes last, so an interrupted run leaves no half server behind. With ``owner``
@@ -66,7 +66,7 @@ def initialise(layout: Layout, settings: Settings, owner: str = "") -> None:
 
     Raises AlreadyInitialised, BadName, BadSetting.
     """
-    settings.check()
+    server.check()
     if is_initialised(layout):
         raise AlreadyInitialised(directory=layout.directory)
     for path in (layout.directory, layout.offline, layout.authority, layout.online):
@@ -76,25 +76,30 @@ def initialise(layout: Layout, settings: Settings, owner: str = "") -> None:
     for leftover in [*layout.metadata.iterdir(), *layout.directory.glob("server.sqlite*")]:
         leftover.unlink()
     with layout.repository_lock():
-        make_authorities(layout, settings.host, settings.tenant)
+        make_authorities(layout, server.host, server.tenant)
         create_repository(layout)
     storage = s.Storage(layout.database)
-    with storage.write() as connection:
-        s.metadata.create_all(connection)
-        values = {
-            "tenant": settings.tenant,
-            "url": _url(settings.host, settings.port),
-            "tunnel_subnet": settings.tunnel_subnet,
-        }
-        connection.execute(insert(s.settings), [{"key": k, "value": v} for k, v in values.items()])
-        connection.execute(insert(s.groups).values(name=DEFAULT_GROUP, created_at=time.time()))
-        s.record(connection, "admin", "init", f"tenant {settings.tenant}")
-    layout.database.chmod(0o600)
-    if owner:
-        _give(layout, owner)
-    # This makes it an initialised server, so everything else has to be right by now.
-    with storage.write() as connection:
-        connection.exec_driver_sql(f"PRAGMA user_version = {s.VERSION}")
+    try:
+        with storage.write() as tx:
+            migrations.create(tx)
+            settings.add(
+                tx,
+                {
+                    "tenant": server.tenant,
+                    "url": _url(server.host, server.port),
+                    "tunnel_subnet": server.tunnel_subnet,
+                },
+            )
+            groups.add(tx, DEFAULT_GROUP, time.time())
+            audit.append(tx, "admin", "init", f"tenant {server.tenant}")
+        layout.database.chmod(0o600)
+        if owner:
+            _give(layout, owner)
+        # This makes it an initialised server, so everything else has to be right by now.
+        with storage.write() as tx:
+            s.set_schema_version(tx, migrations.VERSION)
+    finally:
+        storage.close()
 
 
 def _url(host: str, port: int) -> str:
