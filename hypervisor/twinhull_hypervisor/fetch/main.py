@@ -114,6 +114,8 @@ def _serve(arguments: argparse.Namespace) -> None:
     from .service import run_service
 
     logging.basicConfig(level=logging.INFO, format="ts=%(asctime)s level=%(levelname)s %(name)s %(message)s")
+    # It tells of every key that did not sign, which a root signed by two of three always has.
+    logging.getLogger("tuf").setLevel(logging.WARNING)
     allowed = {0, os.getuid()}
     try:
         allowed.add(pwd.getpwnam("twinhull").pw_uid)

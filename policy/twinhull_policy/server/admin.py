@@ -211,15 +211,6 @@ def list_reports(storage: s.Storage) -> list[Record]:
         return _plain(reports.everyone(tx))
 
 
-def rotate_root(layout: Layout, storage: s.Storage) -> int:
-    """Publish the next root. Returns its version. Raises KeyUnavailable."""
-    with layout.repository_lock():
-        version = repository.rotate_root(layout)
-    with storage.write() as tx:
-        audit.append(tx, _actor(), "root rotate", f"version {version}")
-    return version
-
-
 def publish_policy(
     layout: Layout, storage: s.Storage, document: bytes, envelope: bytes, group: str, base: str | None
 ) -> Record:

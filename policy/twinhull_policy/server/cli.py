@@ -11,10 +11,9 @@ import typer
 from twinhull_policy.errors import TwinhullError
 from twinhull_policy.names import Partition
 from twinhull_policy.parse import canonical, parse_policy
-from twinhull_policy.server import admin, output, serve, setup
+from twinhull_policy.server import admin, cli_keys, output, repository, serve, setup
 from twinhull_policy.server import storage as s
 from twinhull_policy.server.errors import BadSetting, FileUnreadable, StorageFailed
-from twinhull_policy.server.keys import load_signer
 from twinhull_policy.server.layout import Layout
 from twinhull_policy.trust.policy_body import sign_policy
 
@@ -25,7 +24,6 @@ image = typer.Typer(help="Golden images.", no_args_is_help=True)
 device = typer.Typer(help="Enrolled laptops.", no_args_is_help=True)
 group = typer.Typer(help="Groups of laptops.", no_args_is_help=True)
 report = typer.Typer(help="What laptops reported.", no_args_is_help=True)
-root = typer.Typer(help="The root of trust.", no_args_is_help=True)
 for _name, _part in {
     "token": token,
     "policy": policy,
@@ -33,7 +31,8 @@ for _name, _part in {
     "device": device,
     "group": group,
     "report": report,
-    "root": root,
+    "key": cli_keys.key,
+    "root": cli_keys.root,
 }.items():
     app.add_typer(_part, name=_name)
 
@@ -139,7 +138,7 @@ def policy_publish(
     layout = _layout(context)
     storage = _storage(context)
     parsed = parse_policy(_read(file))
-    envelope = sign_policy(parsed, [load_signer(layout.authority, "policy")])
+    envelope = sign_policy(parsed, [repository.signer_for(layout, "policy")])
     published = admin.publish_policy(layout, storage, canonical(parsed), envelope, group, base)
     published["pushed"] = _notify(layout)
     if json:
@@ -183,6 +182,16 @@ def image_add(
 def image_list(context: Context, json: Json = False) -> None:
     """List golden images."""
     _show(admin.list_images(_storage(context)), ["target", "partition", "length", "added_at"], json)
+
+
+@image.command("renew")
+def image_renew(context: Context) -> None:
+    """Sign the list of images again as it is, for another 90 days."""
+    layout = _layout(context)
+    with layout.repository_lock():
+        version = repository.renew_targets(layout)
+    _notify(layout)
+    output.result(f"list of images version {version}")
 
 
 @device.command("list")
@@ -240,18 +249,6 @@ def group_list(context: Context, json: Json = False) -> None:
 def report_list(context: Context, json: Json = False) -> None:
     """List the reports kept."""
     _show(admin.list_reports(_storage(context)), ["number", "device_id", "at", "body"], json)
-
-
-@root.command("rotate")
-def root_rotate(context: Context, json: Json = False) -> None:
-    """Publish the next version of the root, signed by two of the three offline keys."""
-    layout = _layout(context)
-    version = admin.rotate_root(layout, _storage(context))
-    pushed = _notify(layout)
-    if json:
-        output.as_json({"version": version, "pushed": pushed})
-    else:
-        output.result(f"root version {version}")
 
 
 def main() -> None:

@@ -72,6 +72,7 @@ class Director:
             statement.vpn_addresses,
             statement.commands,
             root_version,
+            self._signer.public_key.keyid,
         ]
         desired_sha256 = hashlib.sha256(encode(desired)).hexdigest()
         fresh = device.expires_at is not None and device.expires_at - now > STATEMENT_LIFE / 2

@@ -15,16 +15,20 @@ from pathlib import Path
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
 
-from twinhull_policy.server.errors import FileUnreadable, TargetConflict
-from twinhull_policy.server.keys import load_signer, make_key
+from twinhull_policy.server import ceremony
+from twinhull_policy.server.ceremony import ROOT_LIFE
+from twinhull_policy.server.errors import FileUnreadable, KeyUnavailable, TargetConflict
+from twinhull_policy.server.key_errors import PrivateKeyMissing
+from twinhull_policy.server.keys import load_named, make_key, read_signer, settle
 from twinhull_policy.server.layout import ROOT_KEYS, ROOT_THRESHOLD, Layout, sync_directory, write_file
 from twinhull_policy.trust.documents import DELEGATIONS_FIELD
 
-ROOT_LIFE = datetime.timedelta(days=365)
 TARGETS_LIFE = datetime.timedelta(days=90)
 ONLINE_LIFE = datetime.timedelta(days=1)
 """Snapshot and timestamp; re-signed when half of it is left."""
 CHUNK = 1 << 20
+SIGNING_ROLES = ("targets", "snapshot", "timestamp", "policy", "director", "command")
+"""Roles whose private keys belong to this server's directory."""
 
 
 def create_repository(layout: Layout) -> None:
@@ -65,16 +69,79 @@ def root_chain(layout: Layout) -> list[bytes]:
     return chain
 
 
-def rotate_root(layout: Layout) -> int:
-    """Publish the next root: the same keys, a year from now, signed by two of three. Returns its version.
+def current_root(layout: Layout) -> Root:
+    """The root in force."""
+    return Metadata[Root].from_bytes(root_chain(layout)[-1]).signed
 
-    Raises KeyUnavailable when the offline keys are not attached.
+
+def key_directory(layout: Layout, role: str) -> Path:
+    """Where a role's private key is kept."""
+    if role in ("root", "targets"):
+        return layout.offline
+    return layout.authority if role in ("policy", "command", "escrow") else layout.online
+
+
+def signer_for(layout: Layout, role: str) -> CryptoSigner:
+    """The key with which a role signs under the root in force. Raises KeyUnavailable."""
+    return load_named(key_directory(layout, role), role, ceremony.role_keys(current_root(layout), role))
+
+
+def rotate_root(layout: Layout) -> int:
+    """Publish the next root: the same keys, a year from now, signed with those attached. Returns its version.
+
+    Raises KeyUnavailable when too few of the offline keys are attached.
     """
-    root = Metadata[Root].from_bytes(root_chain(layout)[-1]).signed
-    root.version += 1
-    root.expires = _in(ROOT_LIFE)
-    _write_root(layout, root, [load_signer(layout.offline, name) for name in ROOT_KEYS[:ROOT_THRESHOLD]])
-    return root.version
+    return change_root(layout, ceremony.Changes())
+
+
+def change_root(layout: Layout, changes: ceremony.Changes) -> int:
+    """Draft, sign with the root keys that are attached, and publish. Returns the new version.
+
+    Raises KeyUnavailable, and like ``ceremony.draft`` and :func:`publish_root`.
+    """
+    current = root_chain(layout)[-1]
+    made = Metadata[Root].from_bytes(ceremony.draft(current, changes))
+    for path in sorted(layout.offline.glob("root*.key")):
+        made.sign(read_signer(path, Root.type), append=True)
+    if ceremony.review(current, made).missing:
+        missing = [name for name in ROOT_KEYS if not (layout.offline / f"{name}.key").exists()]
+        role = missing[0] if missing else ROOT_KEYS[0]
+        raise KeyUnavailable(role=role, path=layout.offline / f"{role}.key")
+    return publish_root(layout, made)
+
+
+def publish_root(layout: Layout, made: Metadata[Root]) -> int:
+    """Put a signed draft in force and sign again what its new keys have to sign. Returns its version.
+
+    A publication that was cut short is finished by publishing the same draft again.
+
+    Raises:
+        PrivateKeyMissing: the server could not sign under it. Nothing was changed.
+        DraftStale, SignaturesMissing, TrustError: laptops would not follow it. Nothing was changed.
+    """
+    chain = root_chain(layout)
+    if made.to_bytes() != chain[-1]:
+        content = ceremony.check(chain[-1], made)
+        old = Metadata[Root].from_bytes(chain[-1]).signed
+        for role in SIGNING_ROLES:
+            keyids = ceremony.role_keys(made.signed, role)
+            if keyids != ceremony.role_keys(old, role):
+                _check_private(key_directory(layout, role), role, keyids)
+        write_file(layout.metadata / f"{made.signed.version}.root.json", content)
+    for role in SIGNING_ROLES:
+        settle(key_directory(layout, role), role, ceremony.role_keys(made.signed, role))
+    targets = _newest(layout, "targets")
+    if not _vouched_for(made.signed, targets):
+        _publish_targets(layout, targets)
+    sign_online(layout)
+    return made.signed.version
+
+
+def _check_private(directory: Path, role: str, keyids: list[str]) -> None:
+    try:
+        load_named(directory, role, keyids)
+    except KeyUnavailable as error:
+        raise PrivateKeyMissing(role=role, directory=directory) from error
 
 
 def add_image(layout: Layout, source: Path, name: str) -> tuple[str, str, int]:
@@ -102,17 +169,14 @@ def add_image(layout: Layout, source: Path, name: str) -> tuple[str, str, int]:
     if not stored.exists():
         _copy(source, stored, sha256)
     if listed is None:
-        signer = load_signer(layout.offline, "targets")
         targets.signed.targets[target] = TargetFile(length, {"sha256": sha256}, target)
-        targets.signed.version += 1
-        targets.signed.expires = _in(TARGETS_LIFE)
-        _write(layout, targets, f"{targets.signed.version}.targets.json", signer)
+        _publish_targets(layout, targets)
     sign_online(layout)
     return target, sha256, length
 
 
 def sign_online(layout: Layout) -> bool:
-    """Re-sign snapshot and timestamp if half their life is over, or if they name older targets.
+    """Re-sign snapshot and timestamp when half their life is over, or their keys or the targets changed.
 
     So a publication that was cut short is finished by the next one. Returns whether it did.
     """
@@ -121,7 +185,12 @@ def sign_online(layout: Layout) -> bool:
         (layout.metadata / f"{timestamp.signed.snapshot_meta.version}.snapshot.json").read_bytes()
     )
     newest = _newest(layout, "targets").signed.version
-    current = snapshot.signed.meta["targets.json"].version == newest
+    root = current_root(layout)
+    current = (
+        snapshot.signed.meta["targets.json"].version == newest
+        and _vouched_for(root, snapshot)
+        and _vouched_for(root, timestamp)
+    )
     if current and timestamp.signed.expires > _in(ONLINE_LIFE / 2):
         return False
     snapshot.signed.version += 1
@@ -131,9 +200,37 @@ def sign_online(layout: Layout) -> bool:
     timestamp.signed.expires = _in(ONLINE_LIFE)
     timestamp.signed.snapshot_meta = MetaFile(snapshot.signed.version)
     snapshot_name = f"{snapshot.signed.version}.snapshot.json"
-    _write(layout, snapshot, snapshot_name, load_signer(layout.online, Snapshot.type))
-    _write(layout, timestamp, "timestamp.json", load_signer(layout.online, Timestamp.type))
+    _write(layout, snapshot, snapshot_name, signer_for(layout, Snapshot.type))
+    _write(layout, timestamp, "timestamp.json", signer_for(layout, Timestamp.type))
     return True
+
+
+def renew_targets(layout: Layout) -> int:
+    """Sign the list of targets again as it is, for another 90 days. Returns its version.
+
+    Raises KeyUnavailable.
+    """
+    targets = _newest(layout, "targets")
+    _publish_targets(layout, targets)
+    sign_online(layout)
+    return targets.signed.version
+
+
+def targets_expiry(layout: Layout) -> float:
+    """When the list of targets expires, seconds since the epoch."""
+    return _newest(layout, "targets").signed.expires.timestamp()
+
+
+def _publish_targets(layout: Layout, targets: Metadata[Targets]) -> None:
+    signer = signer_for(layout, Targets.type)
+    targets.signed.version += 1
+    targets.signed.expires = _in(TARGETS_LIFE)
+    _write(layout, targets, f"{targets.signed.version}.targets.json", signer)
+
+
+def _vouched_for(root: Root, metadata: Metadata[Targets] | Metadata[Snapshot] | Metadata[Timestamp]) -> bool:
+    role = metadata.signed.type
+    return bool(root.get_verification_result(role, metadata.signed_bytes, metadata.signatures))
 
 
 def _newest(layout: Layout, role: str) -> Metadata[Targets]:

@@ -11,6 +11,7 @@ import time
 from aiohttp import web
 
 from twinhull_policy.errors import TwinhullError
+from twinhull_policy.server import expiry
 from twinhull_policy.server.errors import CannotListen
 from twinhull_policy.server.http import Interface
 from twinhull_policy.server.hub import Hub
@@ -95,6 +96,7 @@ class Server:
                 tasks.create_task(self._keep_signed()),
                 tasks.create_task(self._keep_seen()),
                 tasks.create_task(self._keep_out()),
+                tasks.create_task(self._keep_warning()),
             ]
             await stopping.wait()
             for task in background:
@@ -165,6 +167,16 @@ class Server:
                 await self._cut_off_revoked()
             except Exception:  # as above
                 log.exception("cannot look for revocations")
+
+    async def _keep_warning(self) -> None:
+        """Say once a day what is about to expire."""
+        while True:
+            try:
+                for sentence in await asyncio.to_thread(expiry.warnings, self._layout, time.time()):
+                    log.warning("expiry: %s", sentence)
+            except Exception:  # a key's file that cannot be read now is no reason to stop serving
+                log.exception("cannot see what expires")
+            await asyncio.sleep(expiry.DAY)
 
     async def _keep_seen(self) -> None:
         while True:

@@ -9,7 +9,6 @@ from twinhull_policy.server import storage as s
 from twinhull_policy.server.director import Director
 from twinhull_policy.server.errors import CertificateNeeded, DeviceRevoked, NotFound
 from twinhull_policy.server.hub import Event
-from twinhull_policy.server.keys import load_signer
 from twinhull_policy.server.layout import Layout
 from twinhull_policy.server.limits import LIMITS
 from twinhull_policy.server.pki import DeviceAuthority, server_ca_path
@@ -29,15 +28,14 @@ class FleetService:
         self.layout = layout
         self.storage = s.open_storage(layout.database)
         with self.storage.read() as tx:
-            tenant = settings.get(tx, "tenant")
+            self._tenant = settings.get(tx, "tenant")
         self._authority = DeviceAuthority(layout)
-        self._director = Director(tenant, load_signer(layout.online, "director"))
         self.server_ca = server_ca_path(layout).read_text()
 
     def enrol(self, untrusted_request: enrolment.EnrolRequest) -> enrolment.EnrolAnswer:
         """See :func:`twinhull_policy.server.enrolment.enrol`."""
         roots = repository.root_chain(self.layout)
-        return enrolment.enrol(self.storage, self._authority, self._director, roots, untrusted_request)
+        return enrolment.enrol(self.storage, self._authority, self._director_now(), roots, untrusted_request)
 
     def renew(self, device_id: str, untrusted_request: enrolment.RenewRequest) -> enrolment.RenewAnswer:
         """See :func:`twinhull_policy.server.enrolment.renew`."""
@@ -89,7 +87,11 @@ class FleetService:
             repository.sign_online(self.layout)
         root_version = len(repository.root_chain(self.layout))
         with self.storage.write() as tx:
-            return self._director.update(tx, root_version)
+            return self._director_now().update(tx, root_version)
+
+    def _director_now(self) -> Director:
+        """The director with the key that the root in force names."""
+        return Director(self._tenant, repository.signer_for(self.layout, "director"))
 
     def revoked_since(self, moment: float) -> list[str]:
         """The devices revoked at ``moment`` (seconds since the epoch) or later."""
