@@ -14,7 +14,7 @@ from msgspec import UNSET
 
 from .evaluate import Answers, Decision, conclude, matches
 from .facts import DeviceFacts
-from .model import Match, OwnerRules, Policy
+from .model import DeviceRule, Match, OwnerRules, Policy
 
 _FACTS = ("bus", "vendor", "product", "serial", "port", "removable")
 _PRECISION = {"exact": 8, "subclass": 5, "class": 2}
@@ -60,10 +60,17 @@ class RuleIndex(Generic[R]):
 
 
 class CompiledPolicy:
-    """A policy and the owner's rules, made ready to decide many devices."""
+    """A policy and the owner's rules, made ready to decide many devices.
 
-    def __init__(self, policy: Policy, owner: OwnerRules) -> None:
-        self._corporate = RuleIndex(policy.devices)
+    Attributes:
+        policy: the corporate document, or None before the first, when nothing is corporate.
+        owner: the owner's document.
+    """
+
+    def __init__(self, policy: Policy | None, owner: OwnerRules) -> None:
+        self.policy = policy
+        self.owner = owner
+        self._corporate: RuleIndex[DeviceRule] = RuleIndex(policy.devices if policy else ())
         self._owner = RuleIndex(owner.devices)
 
     def decide(self, facts: DeviceFacts, answers: Answers) -> Decision:

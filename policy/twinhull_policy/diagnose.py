@@ -7,6 +7,8 @@ has bounded.
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,6 +25,16 @@ class Finding:
     detail: str = ""
     number: int = 0
 
+    def words(self) -> str:
+        """What is wrong, without where."""
+        return {
+            "not-json": f"it is not JSON: {self.detail}",
+            "too-deep": f"it is nested more than {self.number} deep",
+            "duplicate": "the key is there twice",
+            "character": f"an invisible or control character (U+{self.number:04X})",
+            "number": self.detail,
+        }[self.kind]
+
 
 class _Object(dict[str, Any]):
     """A JSON object that remembers the first key it held twice."""
@@ -37,6 +49,9 @@ class _BadNumber:
 
 def diagnose(untrusted: bytes) -> Finding | None:
     """The first thing wrong with the text itself, whatever schema it is for; None if nothing is."""
+    deep = _too_deep(untrusted)
+    if deep is not None:
+        return deep
     try:
         value = json.loads(
             untrusted.decode("utf-8"),
@@ -45,11 +60,57 @@ def diagnose(untrusted: bytes) -> Finding | None:
             parse_int=_integer,
             parse_float=_BadNumber,
         )
-    except RecursionError:
-        return Finding("too-deep", number=MAX_DEPTH)
     except ValueError as error:
         return Finding("not-json", detail=str(error))
     return _walk(value)
+
+
+# Possessive: a quote that is never closed takes the rest of the text once, and not again from every place.
+_STRING = rb'"(?:[^"\\]++|\\.)*+"?'
+_BRACKETS = re.compile(_STRING + rb"|[\[\]{}]", re.DOTALL)
+_TOKENS = re.compile(_STRING + rb"|[\[\]{},]", re.DOTALL)
+
+
+def _too_deep(untrusted: bytes) -> Finding | None:
+    """Where the text opens one level too many, found without following it down."""
+    depth = 0
+    for token in _BRACKETS.finditer(untrusted):
+        match token[0]:
+            case b"[" | b"{":
+                depth += 1
+                # The outermost one is at depth 0.
+                if depth > MAX_DEPTH + 1:
+                    path = _path_at_end(untrusted[: token.start()])
+                    return Finding("too-deep", path, number=MAX_DEPTH)
+            case b"]" | b"}":
+                depth -= 1
+            case _:
+                pass
+    return None
+
+
+def _path_at_end(untrusted: bytes) -> str:
+    """The path of the value that comes next after a piece of JSON."""
+    steps: list[str | int] = []
+    key = True
+    for token in _TOKENS.finditer(untrusted):
+        match token[0]:
+            case b"{":
+                steps.append("")
+                key = True
+            case b"[":
+                steps.append(0)
+            case b"]" | b"}":
+                steps = steps[:-1]
+            case b",":
+                key = True
+                if steps and isinstance(steps[-1], int):
+                    steps[-1] += 1
+            case string:
+                if key and steps and isinstance(steps[-1], str):
+                    steps[-1] = string.strip(b'"').decode("utf-8", "replace")
+                    key = False
+    return "$" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> _Object:
@@ -67,27 +128,42 @@ def _integer(text: str) -> int | _BadNumber:
 
 
 def _walk(root: Any) -> Finding | None:
-    stack: list[tuple[Any, str, int]] = [(root, "$", 0)]
-    while stack:
-        value, path, depth = stack.pop()
-        if depth > MAX_DEPTH:
-            return Finding("too-deep", path, number=MAX_DEPTH)
-        if isinstance(value, _BadNumber):
-            return Finding("number", path, "only whole numbers below 2^63 are allowed")
-        if isinstance(value, str):
-            odd = _odd_character(value)
-            if odd is not None:
-                return Finding("character", path, number=ord(odd))
-        elif isinstance(value, _Object):
-            if value.duplicate is not None:
-                return Finding("duplicate", f"{path}.{value.duplicate}")
-            for key, member in reversed(value.items()):
-                odd = _odd_character(key)
-                if odd is not None:
-                    return Finding("character", path, number=ord(odd))
-                stack.append((member, f"{path}.{key}", depth + 1))
-        elif isinstance(value, list):
-            stack.extend((m, f"{path}[{i}]", depth + 1) for i, m in reversed(list(enumerate(value))))
+    """The first fault in document order; iterators instead of lists, so that no path is kept but one."""
+    levels: list[Iterator[tuple[str, Any]]] = [iter((("$", root),))]
+    while levels:
+        member = next(levels[-1], None)
+        if member is None:
+            levels.pop()
+            continue
+        path, value = member
+        fault = _fault(value, path, depth=len(levels) - 1)
+        if fault is not None:
+            return fault
+        if isinstance(value, _Object | list):
+            levels.append(_members(value, path))
+    return None
+
+
+def _members(value: _Object | list[Any], path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, list):
+        return ((f"{path}[{number}]", member) for number, member in enumerate(value))
+    return ((f"{path}.{key}", member) for key, member in value.items())
+
+
+def _fault(value: Any, path: str, depth: int) -> Finding | None:
+    """What is wrong with one value, whatever is in it."""
+    if depth > MAX_DEPTH:
+        return Finding("too-deep", path, number=MAX_DEPTH)
+    if isinstance(value, _BadNumber):
+        return Finding("number", path, "only whole numbers below 2^63 are allowed")
+    if isinstance(value, str):
+        odd = _odd_character(value)
+        return None if odd is None else Finding("character", path, number=ord(odd))
+    if isinstance(value, _Object):
+        if value.duplicate is not None:
+            return Finding("duplicate", f"{path}.{value.duplicate}")
+        odd = next((odd for odd in map(_odd_character, value) if odd is not None), None)
+        return None if odd is None else Finding("character", path, number=ord(odd))
     return None
 
 

@@ -1,13 +1,30 @@
-"""What a policy says, in words, for a device that need not be there."""
+"""What a policy says, in words, about what need not be there: a device, an exchange, a lease."""
 
 from __future__ import annotations
 
 from .descriptors import MalformedDescriptors, parse_usb_descriptors
 from .evaluate import Answers, Decision, decide
+from .exchange import ExchangeDecision, ExchangeFacts, decide_exchange
 from .facts import DeviceFacts
+from .lease import HOUR, LeaseDecision, decide_lease
 from .model import OwnerRules, Policy
+from .questions import LeaseFacts, Question
 
 _NO_ANSWERS: Answers = {}
+
+
+def explain(
+    policy: Policy, question: Question, owner: OwnerRules | None = None
+) -> Decision | ExchangeDecision | LeaseDecision:
+    """The answer to any question; all three kinds have the same four fields."""
+    match question:
+        case ExchangeFacts():
+            return decide_exchange(question, policy.exchange)
+        case LeaseFacts():
+            elapsed = max(question.offline_hours, question.counted_hours) * HOUR
+            return decide_lease(policy.lease, elapsed, question.proven_hours * HOUR)
+        case _:
+            return explain_device(policy, question, owner)
 
 
 def explain_device(policy: Policy, facts: DeviceFacts, owner: OwnerRules | None = None) -> Decision:

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 from twinhull_policy.compiled import CompiledPolicy
-from twinhull_policy.diff import diff
 from twinhull_policy.evaluate import Answers, answer_key, class_matches, decide
 from twinhull_policy.example import example_policy
 from twinhull_policy.facts import DeviceFacts
@@ -218,15 +217,6 @@ def test_no_answer_ever_precedes_a_refusal(corporate: list[Any], own: list[Any],
     for answer in ("corporate", "personal"):
         answers: Answers = {answer_key(facts): answer}
         assert set(decide(facts, rules, owners, answers).targets) <= set(without.targets)
-
-
-def test_a_diff_is_told_in_verdicts() -> None:
-    old = policy(corporate_rule("allow", vendor="1234"))
-    new = policy(DeviceRule(name="other-name", match=Match(serial="s1"), verdict="allow"))
-    told = diff(old, new, [STICK, structs.replace(STICK, serial="s2")])
-    assert told.compared == 2
-    assert [(c.device.serial, c.old.verdict, c.new.verdict) for c in told.changes] == [("s2", "ask", "deny")]
-    assert told.sections == ("devices",)
 
 
 WAYS_OUT = ["02:06:00", "02:0c:00", "02:0d:00", "02:0e:00", "e0:01:01", "e0:01:03", "ef:04:01"]

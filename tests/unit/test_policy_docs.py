@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 import pytest
 from twinhull_policy.example import example_policy
-from twinhull_policy.explain import explain_device
-from twinhull_policy.facts import DeviceFacts
+from twinhull_policy.explain import explain
 from twinhull_policy.model import Policy
 from twinhull_policy.parse import canonical, parse_owner_rules, parse_policy
+from twinhull_policy.questions import parse_question
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "policy.md").read_text()
 BLOCKS = [
@@ -28,7 +28,8 @@ def of_kind(kind: str) -> list[str]:
 
 def test_every_block_says_what_it_is() -> None:
     assert {kind for kind, _ in BLOCKS} == {"policy", "section", "owner", "facts", "decision"}
-    assert len(BLOCKS) == DOCUMENT.count("```") // 2
+    commands = re.findall(r"^```\ntwinhull ", DOCUMENT, re.MULTILINE)
+    assert len(BLOCKS) + len(commands) == DOCUMENT.count("```") // 2
 
 
 @pytest.mark.parametrize("text", of_kind("policy"))
@@ -56,8 +57,8 @@ def test_owners_rules(text: str) -> None:
 
 
 @pytest.mark.parametrize(("facts", "decision"), list(zip(of_kind("facts"), of_kind("decision"), strict=True)))
-def test_devices_get_the_answer_that_is_shown(facts: str, decision: str) -> None:
-    answer = explain_device(example_policy(), msgspec.json.decode(facts, type=DeviceFacts))
+def test_questions_get_the_answer_that_is_shown(facts: str, decision: str) -> None:
+    answer = explain(example_policy(), parse_question(facts.encode()))
     assert msgspec.to_builtins(answer) == json.loads(decision) | {
         "targets": tuple(json.loads(decision)["targets"])
     }

@@ -63,8 +63,13 @@ REFUSED: dict[str, tuple[Callable[[], bytes], type[TwinhullError], str]] = {
     "two documents": (lambda: TEXT + TEXT, parse.PolicyNotJson, ""),
     "1 MiB and a byte": (lambda: TEXT + b" " * 2**20, parse.PolicyTooLarge, ""),
     "100 MB": (lambda: b"[" * 100_000_000, parse.PolicyTooLarge, ""),
-    "200,000 lists deep": (lambda: b"[" * 200_000, parse.PolicyTooDeep, "$"),
-    "150,000 objects deep": (lambda: b'{"a":' * 150_000, parse.PolicyTooDeep, "$"),
+    "200,000 lists deep": (lambda: b"[" * 200_000, parse.PolicyTooDeep, "$" + "[0]" * 65),
+    "150,000 objects deep": (lambda: b'{"a":' * 150_000, parse.PolicyTooDeep, "$" + ".a" * 65),
+    "deep after a comma, a bracket in a string and an escaped quote": (
+        lambda: b'{"]\\"[":[1,"[",{}],"b":["x",[],' + b'{"c":[' * 100_000,
+        parse.PolicyTooDeep,
+        "$.b[2]" + ".c[0]" * 31 + ".c",
+    ),
     "65 deep": (
         lambda: changed("description", json.loads("[" * 65 + "]" * 65)),
         parse.PolicyTooDeep,
@@ -73,7 +78,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], type[TwinhullError], str]] = {
     "deep in a section": (
         lambda: TEXT.replace(b'"report":', b'"report":' + b"[" * 500_000),
         parse.PolicyTooDeep,
-        "$",
+        "$.report" + "[0]" * 64,
     ),
     "key twice at the top": (
         lambda: TEXT.replace(b'"name":"office"', b'"name":"office","name":"other"'),

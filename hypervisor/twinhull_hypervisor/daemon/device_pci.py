@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from twinhull_policy.api.types import DeviceInfo, DeviceState, KillSwitch
+from twinhull_policy.compiled import CompiledPolicy
 from twinhull_policy.evaluate import Decision
 from twinhull_policy.facts import DeviceFacts
 from twinhull_policy.kinds import kind_of
 
 from ..devices.pci import refusals
 from ..devices.results import PciFacts, PciFunction
-from .device_view import Rules
 
 _SENSES: tuple[tuple[str, frozenset[KillSwitch]], ...] = (
     ("04:00", frozenset({"camera"})),
@@ -43,7 +43,7 @@ def pci_senses(class_code: str) -> frozenset[KillSwitch]:
 
 
 def pci_grants(
-    facts: PciFacts, rules: Rules, partition: str, off: frozenset[KillSwitch]
+    facts: PciFacts, rules: CompiledPolicy, partition: str, off: frozenset[KillSwitch]
 ) -> tuple[list[str], dict[str, list[str]]]:
     """The functions a partition gets when it starts, and those a rule sends there but that it may not have.
 
@@ -70,7 +70,7 @@ def pci_grants(
         wanted = {address: function for address, function in wanted.items() if address not in now}
 
 
-def pci_infos(facts: PciFacts, rules: Rules, held: Mapping[str, str]) -> list[DeviceInfo]:
+def pci_infos(facts: PciFacts, rules: CompiledPolicy, held: Mapping[str, str]) -> list[DeviceInfo]:
     """Every PCI function with what is decided and why it could or could not be passed on.
 
     Args:

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 from msgspec import UNSET
 from twinhull_policy.api.types import DeviceInfo, KillSwitch
-from twinhull_policy.compiled import RuleIndex
+from twinhull_policy.compiled import CompiledPolicy
 from twinhull_policy.errors import printable
-from twinhull_policy.evaluate import Answers, Decision, answer_key, conclude
+from twinhull_policy.evaluate import Answers, Decision, answer_key
 from twinhull_policy.explain import usb_facts
 from twinhull_policy.facts import DeviceFacts
 from twinhull_policy.kinds import kind_of
-from twinhull_policy.model import DeviceRule, OwnerRule, OwnerRules, Policy
+from twinhull_policy.model import OwnerRules
 from twinhull_policy.senses import senses
 
 from ..devices.results import UsbDevice
@@ -61,20 +61,6 @@ def human_name(label: str, facts: DeviceFacts, owner: OwnerRules) -> str:
     return f"{label} ({kind_of(facts)}), {place}"
 
 
-class Rules:
-    """The documents in force, made ready; without a corporate policy nothing is corporate."""
-
-    def __init__(self, policy: Policy | None, owner: OwnerRules) -> None:
-        self.policy = policy
-        self.owner = owner
-        self._corporate: RuleIndex[DeviceRule] = RuleIndex(policy.devices if policy else ())
-        self._owner: RuleIndex[OwnerRule] = RuleIndex(owner.devices)
-
-    def decide(self, facts: DeviceFacts, answers: Answers) -> Decision:
-        """What ``twinhull_policy.evaluate.decide`` says."""
-        return conclude(facts, self._corporate.first(facts), self._owner.first(facts), answers)
-
-
 def twins(devices: Iterable[Device]) -> frozenset[tuple[str, str, str, str]]:
     """The keys under which several devices that are here would be answered for alike.
 
@@ -84,7 +70,7 @@ def twins(devices: Iterable[Device]) -> frozenset[tuple[str, str, str, str]]:
     return frozenset(key for key, times in counted.items() if times > 1)
 
 
-def decide_all(devices: Iterable[Device], rules: Rules, answers: Answers) -> dict[str, Decision]:
+def decide_all(devices: Iterable[Device], rules: CompiledPolicy, answers: Answers) -> dict[str, Decision]:
     """The decision on each device, by port."""
     devices = list(devices)
     alike = twins(devices)

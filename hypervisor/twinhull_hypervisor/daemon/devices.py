@@ -18,6 +18,7 @@ from dataclasses import replace
 from typing import Any
 
 from twinhull_policy.api.types import DeviceInfo
+from twinhull_policy.compiled import CompiledPolicy
 from twinhull_policy.errors import TwinhullError
 from twinhull_policy.evaluate import answer_key
 from twinhull_policy.model import OwnerRules, Policy
@@ -46,7 +47,7 @@ from .device_plan import (
 )
 from .device_plugged import NEVER, Admission, Plugged
 from .device_ports import Devd, Guests
-from .device_view import Rules, decide_all, twins, usb_info
+from .device_view import decide_all, twins, usb_info
 from .session import Screen
 
 logger = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ class DeviceManager:
         self._report = report
         self._lock = asyncio.Lock()
         self._dirty = asyncio.Event()
-        self._rules = Rules(None, OwnerRules())
+        self._rules = CompiledPolicy(None, OwnerRules())
         self._now = Situation()
         self._early = False
         self._listed = False
@@ -110,11 +111,11 @@ class DeviceManager:
         """The machines as they were when last looked at."""
         return self._machines or {}
 
-    def rules(self) -> Rules:
+    def rules(self) -> CompiledPolicy:
         """The documents in force, made ready anew when one of them is another."""
         policy, owner = self._policy(), self.memory.owner
         if policy is not self._rules.policy or owner is not self._rules.owner:
-            self._rules = Rules(policy, owner)
+            self._rules = CompiledPolicy(policy, owner)
         return self._rules
 
     # What makes it look
