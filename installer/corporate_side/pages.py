@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.server
 import os
 import pwd
+import socket
 import socketserver
 import sys
 
@@ -69,6 +70,10 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
     allow_reuse_address = True
 
+    def __init__(self, address: str, port: int, handler: type[http.server.BaseHTTPRequestHandler]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        super().__init__((address, port), handler)
+
     def server_bind(self) -> None:
         """Bind without asking the name service for our own name."""
         socketserver.TCPServer.server_bind(self)
@@ -112,7 +117,7 @@ def handler(name: str) -> type[http.server.BaseHTTPRequestHandler]:
 def main() -> None:
     """Serve as nobody until ended."""
     address, port, name = sys.argv[1:4]
-    with Server((address, int(port)), handler(name)) as server:
+    with Server(address, int(port), handler(name)) as server:
         nobody = pwd.getpwnam("nobody")
         os.setgroups([])
         os.setgid(nobody.pw_gid)

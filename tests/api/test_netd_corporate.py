@@ -154,10 +154,10 @@ def test_adopt_refuses_a_namespace_that_holds_more(net: NetdLab) -> None:
     assert net.client.status().state == "error"
 
 
-def test_adopt_refuses_a_route_around_the_tunnel(net: NetdLab) -> None:
+def test_adopt_refuses_a_route_that_is_not_the_policys(net: NetdLab) -> None:
     net.corporate_up()
     net.guest(CORPORATE)
-    net.lab.run("ip", "route", "add", "192.0.2.0/24", "via", "10.137.0.2", namespace="th-corporate")
+    net.lab.run("ip", "route", "add", "192.0.2.0/24", "dev", "th-wg0", namespace="th-corporate")
     with pytest.raises(RemoteError) as refusal:
         net.client.adopt(CORPORATE)
     assert "192.0.2.0/24" in refusal.value.message
@@ -180,6 +180,78 @@ def test_drift_pulls_the_running_guests_link(net: NetdLab) -> None:
     wait_until(lambda: not net.lab.links("th-corporate")["th-corp0"], "the link is pulled")
     assert net.fetch(guest, INTRANET, 3).startswith("failed")
     net.lab.run("ip", "link", "delete", "stray", namespace="th-corporate")
+    net.corporate_up()
+    assert "company intranet" in net.fetch(guest, INTRANET)
+
+
+DRIFTS = {
+    "a route by way of the guest": ("ip", "route", "add", "192.0.2.0/24", "dev", "th-corp0"),
+    "a route by the tunnel": ("ip", "route", "add", "192.0.2.0/24", "dev", "th-wg0"),
+    "a route in another table": ("ip", "route", "add", "192.0.2.0/24", "dev", "th-wg0", "table", "77"),
+    "a blackhole": ("ip", "route", "add", "blackhole", "192.0.2.0/24"),
+    "a rule": ("ip", "rule", "add", "from", "10.137.0.2", "lookup", "77"),
+    "an address of the tunnel": ("ip", "address", "add", "192.0.2.9/32", "dev", "th-wg0"),
+    "an address of the guest's link": ("ip", "address", "add", "192.0.2.9/32", "dev", "th-corp0"),
+    "no packet filter": ("nft", "flush", "ruleset"),
+    "a chain emptied": ("nft", "flush", "chain", "inet", "twinhull", "spoofed"),
+    "a rule more": ("nft", "add", "rule", "inet", "twinhull", "forward", "accept"),
+    "no tunnel": ("ip", "link", "delete", "th-wg0"),
+    "the tunnel down": ("ip", "link", "set", "th-wg0", "down"),
+    "a vlan": ("ip", "link", "add", "stray", "type", "bridge"),
+}
+
+
+@pytest.mark.parametrize("name", DRIFTS)
+def test_every_drift_pulls_the_link_and_the_next_build_mends_it(net: NetdLab, name: str) -> None:
+    net.corporate_up()
+    guest = net.guest(CORPORATE)
+    assert net.lab.links("th-corporate")["th-corp0"] is True
+    net.lab.run(*DRIFTS[name], namespace="th-corporate")
+    wait_until(lambda: not net.lab.links("th-corporate")["th-corp0"], "the link is pulled")
+    net.stop_guest(CORPORATE)
+    net.client.down(CORPORATE)
+    net.corporate_up()
+    guest = net.guest(CORPORATE)
+    assert "company intranet" in net.fetch(guest, INTRANET)
+
+
+SETTINGS = (
+    "ipv4/conf/th-corp0/accept_redirects",
+    "ipv4/conf/all/rp_filter",
+    "ipv4/conf/th-wg0/accept_source_route",
+)
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_a_softened_setting_is_not_confined(net: NetdLab, setting: str) -> None:
+    net.corporate_up()
+    net.guest(CORPORATE)
+    value = "0" if "rp_filter" in setting else "1"
+    net.lab.run("tee", f"/proc/sys/net/{setting}", namespace="th-corporate", input=value)
+    assert "net." + setting.replace("/", ".") in net.client.status().corporate.why_not
+    net.corporate_up()
+    assert net.client.status().corporate.confined
+
+
+def test_a_failed_canary_blocks_until_a_run_passes(net: NetdLab) -> None:
+    net.corporate_up()
+    guest = net.guest(CORPORATE)
+    net.client.personal_up(["198.51.100.1"])
+    net.lab.run("nft", "flush", "chain", "inet", "twinhull", "forward", namespace="th-underlay")
+    assert not net.client.prove().passed
+    status = net.client.status()
+    assert (status.state, status.corporate.guest_link) == ("blocked", False)
+    assert "personal-cannot-reach-corporate" in status.corporate.why_not
+    with pytest.raises(RemoteError) as refusal:
+        net.client.adopt(CORPORATE)
+    assert refusal.value.remote.code == "TH-NET-004"
+    with pytest.raises(RemoteError):
+        net.corporate_up()
+    net.netd.kill()
+    net.start_netd()
+    assert net.client.status().state == "blocked"
+    net.client.personal_up(["198.51.100.1"])
+    assert net.client.prove().passed
     net.corporate_up()
     assert "company intranet" in net.fetch(guest, INTRANET)
 

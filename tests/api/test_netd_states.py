@@ -6,17 +6,20 @@ from dataclasses import fields
 from itertools import product
 
 import pytest
-from twinhull_hypervisor.network.states import TABLE, Facts, decide
+from twinhull_hypervisor.network.states import TABLE, Facts, as_markdown, decide
+
+from tests.support.source import ROOT
 
 ALL_FACTS = [Facts(*values) for values in product((False, True), repeat=len(fields(Facts)))]
 
 EXPECTED = [
-    (Facts(False, False, False, False, False), "down", False),
-    (Facts(True, False, True, True, True), "error", False),
-    (Facts(True, True, False, True, True), "error", False),
-    (Facts(True, True, True, False, False), "blocked", False),
-    (Facts(True, True, True, True, False), "connecting", True),
-    (Facts(True, True, True, True, True), "up", True),
+    (Facts(False, False, False, False, False, False), "down", False),
+    (Facts(True, False, True, True, True, True), "error", False),
+    (Facts(True, True, False, True, True, True), "error", False),
+    (Facts(True, True, True, False, True, True), "blocked", False),
+    (Facts(True, True, True, True, False, False), "blocked", False),
+    (Facts(True, True, True, True, True, False), "connecting", True),
+    (Facts(True, True, True, True, True, True), "up", True),
 ]
 
 
@@ -34,8 +37,13 @@ def test_every_combination_has_a_row_and_fails_closed(facts: Facts) -> None:
         assert facts.built
         assert facts.confined
         assert facts.firewall
+        assert facts.proven
         assert facts.tunnel
 
 
 def test_every_row_is_reached() -> None:
     assert {id(decide(facts)) for facts in ALL_FACTS} == {id(row) for row in TABLE}
+
+
+def test_the_documentation_shows_this_table() -> None:
+    assert as_markdown() in (ROOT / "docs" / "network.md").read_text()

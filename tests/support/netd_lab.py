@@ -13,11 +13,32 @@ from twinhull_hypervisor.network.client import NetdClient
 from twinhull_hypervisor.network.plan import SIDES
 from twinhull_policy.names import Partition
 
-from tests.support.network_lab import NETD_CAPABILITIES, Lab, Running, wait_until
+from tests.support.network_lab import NETD_CAPABILITIES, ROOT, Lab, Running, wait_until
 
 ADDRESS = "10.77.1.5"
 INTRANET = "http://10.77.0.80/"
 INTERNET = "http://198.51.100.1/"
+ADDRESS6 = "fd77::1:5"
+INTRANET6 = "http://[fd77::80]/"
+INTERNET6 = "http://[2001:db8:100::1]/"
+LINKS6 = (  # as the demonstration company's IPv4: namespace, interface, address; the router is ::1
+    ("th-underlay", "uplink0", "2001:db8:100::2/64"),
+    ("th-internet", "laptop0", "2001:db8:100::1/64"),
+    ("th-internet", "company0", "2001:db8:113::1/64"),
+    ("th-gateway", "uplink0", "2001:db8:113::2/64"),
+)
+GATEWAY6 = "[2001:db8:113::2]:51820"
+GATEWAY_RULES6 = """
+table ip6 demo6
+delete table ip6 demo6
+table ip6 demo6 {
+    chain translate {
+        type nat hook postrouting priority srcnat; policy accept;
+        ip6 saddr fd77::/32 oifname "uplink0" masquerade
+    }
+}
+"""
+PAGES = ROOT / "installer" / "corporate_side" / "pages.py"
 GUEST_SCRIPT = Path(__file__).with_name("tap_guest.py")
 GUESTS = {Partition.CORPORATE: "guest-corp", Partition.PERSONAL: "guest-pers"}
 
@@ -102,13 +123,42 @@ class NetdLab:
         """`corporate_up` for the demonstration company."""
         arguments: dict[str, Any] = {
             "addresses": [ADDRESS],
-            "endpoint": "203.0.113.2:51820",
-            "public_key": self.gateway_key,
+            "gateways": [("203.0.113.2:51820", self.gateway_key)],
             "routes": ["10.77.0.0/16"],
             "dns": ["10.77.0.1"],
             "mtu": 1420,
         }
         self.client.corporate_up(**{**arguments, **changes})
+
+    def dual_stack(self) -> None:
+        """Give the demonstration company and the underlay IPv6, outside and inside the tunnel."""
+        lab = self.lab
+        for namespace, link, address in LINKS6:
+            self._ipv6_on(namespace, link)
+            lab.run("ip", "address", "replace", address, "dev", link, "nodad", namespace=namespace)
+        for namespace, router in (("th-underlay", "2001:db8:100::1"), ("th-gateway", "2001:db8:113::1")):
+            lab.run("ip", "-6", "route", "replace", "default", "via", router, namespace=namespace)
+        for namespace in ("th-internet", "th-gateway"):
+            lab.run("tee", "/proc/sys/net/ipv6/conf/all/forwarding", namespace=namespace, input="1")
+        self._ipv6_on("th-gateway", "th-gw0")
+        for address in ("fd77::1/64", "fd77::80/128"):
+            lab.run("ip", "address", "replace", address, "dev", "th-gw0", "nodad", namespace="th-gateway")
+        lab.run("ip", "-6", "route", "replace", "fd77::/32", "dev", "th-gw0", namespace="th-gateway")
+        allowed = f"{ADDRESS}/32,{ADDRESS6}/128"
+        peer = ("peer", self.client.identity(), "allowed-ips", allowed)
+        lab.run("wg", "set", "th-gw0", *peer, namespace="th-gateway")
+        lab.run("nft", "-f", "-", namespace="th-gateway", input=GATEWAY_RULES6)
+        for namespace, address, page in (
+            ("th-gateway", "fd77::80", "intranet"),
+            ("th-internet", "2001:db8:100::1", "internet"),
+        ):
+            lab.start("/usr/bin/python3", "-I", str(PAGES), address, "80", page, namespace=namespace)
+
+    def _ipv6_on(self, namespace: str, link: str) -> None:
+        """Without link-local addresses and the like, so that the wire is quiet of itself."""
+        for name, value in (("addr_gen_mode", "1"), ("router_solicitations", "0"), ("disable_ipv6", "0")):
+            path = f"/proc/sys/net/ipv6/conf/{link}/{name}"
+            self.lab.run("tee", path, namespace=namespace, input=value)
 
     def guest(self, partition: Partition) -> str:
         """Start a stand-in guest and connect it as the core does; its network namespace."""
@@ -116,7 +166,7 @@ class NetdLab:
         self.client.tap(partition)
         self.guests[partition] = self.lab.start(
             *("/usr/bin/python3", str(GUEST_SCRIPT), side.tap, GUESTS[partition]),
-            *(f"{side.guest}/30", str(side.gateway.ip)),
+            *(f"{side.guest}/30", str(side.gateway.ip), f"{side.guest6}/64", str(side.gateway6.ip)),
         )
         self.client.adopt(partition)
         return GUESTS[partition]

@@ -188,8 +188,14 @@ class Packet:
 
     @classmethod
     def parse(cls, frame: bytes) -> Packet:
-        """Ethernet, IPv4, and the ports of TCP and UDP."""
+        """Ethernet, IP, and the ports of TCP and UDP."""
         (ethertype,) = struct.unpack_from("!H", frame, 12)
+        if ethertype == 0x86DD:
+            source, target = (socket.inet_ntop(socket.AF_INET6, frame[at : at + 16]) for at in (22, 38))
+            if frame[20] not in (6, 17):
+                return cls(ethertype, frame[20], source, target, payload=frame[54:])
+            near, far = struct.unpack_from("!HH", frame, 54)
+            return cls(ethertype, frame[20], source, target, near, far, frame[62:])
         if ethertype != 0x0800:
             return cls(ethertype)
         ip = frame[14:]

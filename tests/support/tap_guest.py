@@ -1,7 +1,7 @@
 """A guest without a virtual machine: opens a tap as QEMU does and puts a real network stack behind it.
 
-``tap_guest.py TAP NAMESPACE ADDRESS/PREFIX GATEWAY``: opens TAP where it is started, makes NAMESPACE with a
-tap ``eth0`` in it, and carries frames between the two. Prints ``ready``.
+``tap_guest.py TAP NAMESPACE ADDRESS/PREFIX GATEWAY ADDRESS6/PREFIX GATEWAY6``: opens TAP where it is started,
+makes NAMESPACE with a tap ``eth0`` in it, and carries frames between the two. Prints ``ready``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def open_tap(name: str) -> int:
 
 def main() -> None:
     """Set up and carry frames until ended."""
-    tap, namespace, address, gateway = sys.argv[1:5]
+    tap, namespace, address, gateway, address6, gateway6 = sys.argv[1:7]
     outside = open_tap(tap)
     subprocess.run(["ip", "netns", "add", namespace], check=True)
     with Path("/run/netns", namespace).open("rb") as file:
@@ -43,6 +43,8 @@ def main() -> None:
         ["ip", "link", "set", "eth0", "address", "52:54:00:00:00:02", "up"],
         ["ip", "address", "add", address, "dev", "eth0"],
         ["ip", "route", "add", "default", "via", gateway],
+        ["ip", "address", "add", address6, "dev", "eth0", "nodad"],
+        ["ip", "-6", "route", "add", "default", "via", gateway6],
     ):
         subprocess.run(words, check=True)
     os.write(1, b"ready\n")

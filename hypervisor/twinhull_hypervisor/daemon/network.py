@@ -48,12 +48,10 @@ class Networks:
             if in_force is None or not in_force.statement.vpn_addresses:
                 raise NoVpnInPolicy
             vpn = in_force.policy.vpn
-            gateway = vpn.gateways[0]
             await asyncio.to_thread(
                 self._client.corporate_up,
                 addresses=in_force.statement.vpn_addresses,
-                endpoint=gateway.endpoint,
-                public_key=gateway.public_key,
+                gateways=[(gateway.endpoint, gateway.public_key) for gateway in vpn.gateways],
                 routes=vpn.routes,
                 dns=vpn.dns,
                 mtu=vpn.mtu,

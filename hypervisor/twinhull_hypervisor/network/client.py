@@ -44,8 +44,7 @@ class NetdClient:
         self,
         *,
         addresses: Sequence[str],
-        endpoint: str,
-        public_key: str,
+        gateways: Sequence[tuple[str, str]],
         routes: Sequence[str],
         dns: Sequence[str],
         mtu: int,
@@ -53,25 +52,28 @@ class NetdClient:
         """Build or mend the corporate namespace and its tunnel; idempotent.
 
         Args:
-            addresses: the device's IPv4 addresses in the tunnel, 1 to 4.
-            endpoint: the gateway, ``ADDRESS:PORT``.
-            public_key: its WireGuard key, base64.
-            routes: the IPv4 networks that go into the tunnel, 1 to 64.
-            dns: name servers inside the tunnel, 1 to 4, each within the routes.
-            mtu: of the tunnel, 576 to 1500 bytes.
+            addresses: the device's addresses in the tunnel, 1 to 4, of either family.
+            gateways: where the gateway may be, ``ADDRESS:PORT`` and its WireGuard key (base64), 1 to 16, in
+                order of preference.
+            routes: the networks that go into the tunnel, 1 to 256.
+            dns: name servers inside the tunnel, at most 4, each within the routes.
+            mtu: the largest the tunnel may have, 576 to 1500 bytes.
         """
         self._call(
             "corporate_up",
             Done,
             addresses=list(addresses),
-            gateway={"endpoint": endpoint, "public_key": public_key},
+            tunnel={
+                "kind": "wireguard",
+                "gateways": [{"endpoint": endpoint, "public_key": key} for endpoint, key in gateways],
+            },
             routes=list(routes),
             dns=list(dns),
             mtu=mtu,
         )
 
     def personal_up(self, dns: Sequence[str]) -> None:
-        """Build or mend the personal namespace; ``dns`` are its IPv4 name servers, at most 4. Idempotent."""
+        """Build or mend the personal namespace; ``dns`` are its name servers, at most 4. Idempotent."""
         self._call("personal_up", Done, dns=list(dns))
 
     def adopt(self, partition: Partition) -> None:

@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+import dataclasses
+import ipaddress
+import threading
 import time
-from ipaddress import IPv4Interface
 from pathlib import Path
 
-from . import clearing, links, namespaces, rules, taps, wireguard
-from .arguments import CorporateArguments, CorporatePlan, corporate_plan
+import msgspec
+
+from . import clearing, confinement, hardening, links, namespaces, rules, taps, wireguard
+from .arguments import Address, CorporateArguments, CorporatePlan, Interface, corporate_plan
+from .confinement import ALLOWED, NAMESPACE
 from .errors import NetworkDown, NotConfined
+from .filters import Filter
 from .memory import Memory
 from .plan import CORPORATE, TUNNEL
 from .results import SideStatus, TunnelStatus
 from .states import HANDSHAKE_STALE_SECONDS, Facts, Row, decide
 from .watch import DriftWatch
 
-ALLOWED = frozenset({"lo", CORPORATE.tap, TUNNEL})
-NAMESPACE = CORPORATE.namespace
+NOT_BUILT = decide(Facts(False, False, False, False, False, False))
+
+
+class Built(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is remembered of the network: what was asked for, and how its packet filter read."""
+
+    arguments: CorporateArguments
+    filter: str
+
+
+class Failed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The canaries that failed in the last proof; remembered only while one has."""
+
+    canaries: list[str]
 
 
 class CorporateSide:
@@ -29,8 +47,14 @@ class CorporateSide:
     def __init__(self, underlay: str, state_dir: Path) -> None:
         self.underlay = underlay
         self.key = wireguard.Key(state_dir / "wireguard.key")
-        self._memory = Memory(state_dir / "corporate.json", CorporateArguments, NAMESPACE)
+        self._memory = Memory(state_dir / "corporate.json", Built, NAMESPACE)
+        self._failed = Memory(state_dir / "canaries.json", Failed, NAMESPACE)
+        self._filter = Filter(NAMESPACE)
         self._watch: DriftWatch | None = None
+        self._turn = threading.RLock()
+        """Held while the guest's link is checked and raised or pulled."""
+        self._next: CorporatePlan | None = None
+        """What is being put in force at the moment; until that is done the old and the new are both right."""
 
     def up(self, arguments: CorporateArguments) -> None:
         """Build it, or bring it to these arguments, or mend it under a running guest. Idempotent."""
@@ -38,27 +62,36 @@ class CorporateSide:
         if self._memory.recall() is None:
             self._empty()
             namespaces.create(NAMESPACE)
-        self.resume()
-        namespaces.sysctl(NAMESPACE, {"ipv4/ip_forward": 1})
-        namespaces.harden(NAMESPACE)
-        rules.apply(NAMESPACE, rules.corporate(plan))
-        fresh = not wireguard.kind(NAMESPACE)
-        if fresh:
-            wireguard.create(self.underlay, NAMESPACE)
-        wireguard.configure(NAMESPACE, plan, self.key, fresh=fresh)
-        # /32, so that an address brings no route of its own.
-        own = [IPv4Interface(address) for address in plan.addresses]
-        links.set_addresses(NAMESPACE, TUNNEL, own)
-        links.set_state(NAMESPACE, TUNNEL, up=True, mtu=plan.mtu)
-        links.set_routes(NAMESPACE, TUNNEL, plan.routes)
-        self._memory.remember(arguments)
+        self._next = plan
+        try:
+            self.resume()
+            self._put_in_force(plan, arguments)
+        finally:
+            self._next = None
         if CORPORATE.tap in links.links(NAMESPACE):
             self.adopt()
 
+    def _put_in_force(self, plan: CorporatePlan, arguments: CorporateArguments) -> None:
+        namespaces.sysctl(NAMESPACE, {"ipv4/ip_forward": 1})
+        if Path("/proc/sys/net/ipv6").exists():
+            namespaces.sysctl(NAMESPACE, {"ipv6/conf/all/forwarding": int(plan.ipv6)})
+        hardening.harden(NAMESPACE, ipv6=plan.ipv6)
+        with self._turn:
+            self._memory.remember(Built(arguments, self._filter.load(rules.corporate(plan))))
+        fresh = not wireguard.kind(NAMESPACE)
+        if fresh:
+            wireguard.create(self.underlay, NAMESPACE)
+        wireguard.configure(NAMESPACE, plan, plan.gateways[0], self.key, fresh=fresh)
+        hardening.harden(NAMESPACE, (TUNNEL,), ipv6=plan.ipv6)
+        # /32 and /128, so that an address brings no route of its own.
+        links.set_addresses(NAMESPACE, TUNNEL, [_alone(address) for address in plan.addresses])
+        links.set_state(NAMESPACE, TUNNEL, up=True, mtu=plan.mtu)
+        links.set_routes(NAMESPACE, TUNNEL, dict.fromkeys(plan.routes))
+
     def plan(self) -> CorporatePlan | None:
         """The plan last put in force; None unless the network was built."""
-        arguments = self._memory.recall()
-        return None if arguments is None else corporate_plan(arguments)
+        built = self._memory.recall()
+        return None if built is None else corporate_plan(built.arguments)
 
     def built(self) -> bool:
         """Whether there is more than an empty namespace, or should be."""
@@ -68,7 +101,9 @@ class CorporateSide:
         """Connect the guest, if and only if the namespace is confined."""
         if not self.built():
             raise NetworkDown(partition=CORPORATE.partition)
-        taps.adopt(CORPORATE, self._check)
+        plan = self.plan()
+        with self._turn:
+            taps.adopt(CORPORATE, self._check, ipv6=plan is not None and plan.ipv6)
         self.resume()
 
     def resume(self) -> None:
@@ -77,20 +112,25 @@ class CorporateSide:
             self._watch.stop()
             self._watch = None
         if self._watch is None and CORPORATE.tap in links.links(NAMESPACE):
-            self._watch = DriftWatch(NAMESPACE, CORPORATE.tap, ALLOWED)
+            self._watch = DriftWatch(NAMESPACE, CORPORATE.tap, self._why_pulled, self._turn)
 
-    def status(self) -> tuple[Row, SideStatus, TunnelStatus]:
-        """State and reason, the namespace, and the tunnel."""
+    def status(self, *, afresh: bool = False) -> tuple[Row, SideStatus, TunnelStatus]:
+        """State and reason, the namespace, and the tunnel; ``afresh`` as if no canary had failed yet."""
         if not self.built():
-            row = decide(Facts(False, False, False, False, False))
-            return row, SideStatus(built=False, why_not="it is not built"), TunnelStatus()
+            return NOT_BUILT, SideStatus(built=False, why_not="it is not built"), TunnelStatus()
         tunnel = wireguard.status(NAMESPACE)
-        row = decide(self._facts(tunnel))
-        why_not = foreign() or _missing(ALLOWED) or ("" if row.guest_link else row.reason)
+        row, detail = self._row(tunnel, None if afresh else self._failed.recall())
+        why_not = detail or confinement.missing(ALLOWED) or ("" if row.guest_link else row.reason)
+        plan = self.plan()
+        routes = [
+            route
+            for route in links.routes(NAMESPACE)
+            if route.interface != CORPORATE.tap and not (plan and confinement.is_own(route, plan))
+        ]
         side = SideStatus(
             built=True,
             interfaces=sorted(links.links(NAMESPACE)),
-            routes=[str(route) for route in links.routes(NAMESPACE) if route.interface != CORPORATE.tap],
+            routes=[str(route) for route in routes],
             addresses=[str(address) for address in links.addresses(NAMESPACE, TUNNEL)],
             guest_link=taps.is_up(CORPORATE),
             confined=not why_not,
@@ -98,10 +138,23 @@ class CorporateSide:
         )
         return row, side, tunnel
 
+    def proved(self, failed: list[str]) -> None:
+        """What a run of the canaries found. A failure pulls the guest's link until a run passes."""
+        with self._turn:
+            if not failed:
+                self._failed.forget()
+                return
+            if self._memory.recall() is None:
+                return  # nothing was built that could have leaked
+            self._failed.remember(Failed(failed))
+            if CORPORATE.tap in links.links(NAMESPACE):
+                links.set_state(NAMESPACE, CORPORATE.tap, up=False)
+
     def down(self) -> None:
         """Empty the namespace: the guest's link first, then the tunnel, then all else. Idempotent."""
         taps.remove(CORPORATE)
         self._memory.forget()
+        self._failed.forget()
         self._empty()
 
     def _empty(self) -> None:
@@ -114,43 +167,51 @@ class CorporateSide:
 
     def _check(self, besides: frozenset[str]) -> None:
         """Raises NotConfined unless the namespace holds what it may, in a state that allows a guest."""
-        row = decide(self._facts(wireguard.status(NAMESPACE)))
-        reason = foreign() or _missing(frozenset({"lo", TUNNEL}) | besides)
+        row, detail = self._row(wireguard.status(NAMESPACE), self._failed.recall())
+        reason = detail or confinement.missing(frozenset({"lo", TUNNEL}) | besides)
         if not row.guest_link:
             reason = reason or row.reason.rstrip(".")
         if reason:
             raise NotConfined(partition=CORPORATE.partition, reason=reason)
 
-    def _facts(self, tunnel: TunnelStatus) -> Facts:
+    def _why_pulled(self) -> str:
+        """For the drift watch. Whether the gateway answers is no matter of the link's."""
+        row, detail = self._row(TunnelStatus(kind=wireguard.kind(NAMESPACE)), self._failed.recall())
+        return detail or ("" if row.guest_link else row.reason)
+
+    def _row(self, tunnel: TunnelStatus, failed: Failed | None) -> tuple[Row, str]:
+        """The row that fits what is seen now, and what is wrong with the confinement in words."""
+        built = self._memory.recall()
+        breach = confinement.breach(self._rightful(built))
         link = links.links(NAMESPACE).get(TUNNEL)
         age = time.time() - tunnel.last_handshake
-        return Facts(
-            built=True,
-            confined=not foreign(),
-            firewall=rules.present(NAMESPACE),
-            tunnel=bool(tunnel.kind) and link is not None and link.up,
-            handshake=tunnel.last_handshake > 0 and age < HANDSHAKE_STALE_SECONDS,
+        row = decide(
+            Facts(
+                built=built is not None or not clearing.is_empty(NAMESPACE),
+                confined=not breach,
+                firewall=built is not None and self._filter.intact(built.filter),
+                proven=failed is None,
+                tunnel=bool(tunnel.kind) and link is not None and link.up,
+                answered=tunnel.last_handshake > 0 and age < HANDSHAKE_STALE_SECONDS,
+            )
+        )
+        if failed is not None and row.state == "blocked":
+            breach = breach or f"the canary {', '.join(failed.canaries)} failed"
+        return row, breach
+
+    def _rightful(self, built: Built | None) -> CorporatePlan | None:
+        """What the namespace may hold now: the plan in force, and the one that is being put in force."""
+        if built is None:
+            return self._next
+        plan = corporate_plan(built.arguments)
+        if self._next is None:
+            return plan
+        return dataclasses.replace(
+            self._next,
+            addresses=(*plan.addresses, *self._next.addresses),
+            routes=(*plan.routes, *self._next.routes),
         )
 
 
-def foreign() -> str:
-    """What the namespace holds that it may not, in words; empty when nothing."""
-    present = links.links(NAMESPACE)
-    strangers = sorted(set(present) - ALLOWED)
-    if strangers:
-        return f"it holds {', '.join(strangers)}"
-    for name in (CORPORATE.tap, TUNNEL):
-        link = present.get(name)
-        if link is not None and link.kind not in ("tun", "wireguard"):
-            return f"{name} is of kind {link.kind or 'unknown'}"
-    for route in links.routes(NAMESPACE):
-        inside = route.interface == TUNNEL
-        own = route.interface == CORPORATE.tap and route.network == CORPORATE.gateway.network
-        if not inside and not own:
-            return f"it has the route {route.network} over {route.interface}"
-    return ""
-
-
-def _missing(wanted: frozenset[str]) -> str:
-    absent = sorted(wanted - set(links.links(NAMESPACE)))
-    return f"{', '.join(absent)} is not in it" if absent else ""
+def _alone(address: Address) -> Interface:
+    return ipaddress.ip_interface(address)

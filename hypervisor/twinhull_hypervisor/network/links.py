@@ -1,20 +1,26 @@
-"""Interfaces, addresses and routes, through rtnetlink (pyroute2)."""
+"""Interfaces, addresses, routes and policy rules, through rtnetlink (pyroute2)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import ipaddress
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
-from socket import AF_INET
+from socket import AF_INET, AF_INET6
 from typing import Any, TypeVar
 
 from pyroute2 import IPRoute, NetlinkError  # type: ignore[import-untyped]
 
 from . import namespaces
+from .arguments import Address, Interface, Network, by_family
 from .errors import NetworkChangeFailed
 
 IFF_UP = 0x1
-MAIN_TABLE = 254
+LOCAL_TABLE = 255
+"""Where the kernel itself keeps the machine's own addresses (ip-route(8)); all other tables are routes."""
+UNICAST = 1
+IFA_F_NODAD = 0x02
+"""No duplicate address detection (rtnetlink(7)): usable at once, on links with one other end."""
+FAMILIES = {4: AF_INET, 6: AF_INET6}
 T = TypeVar("T")
 
 
@@ -30,16 +36,43 @@ class Link:
     mtu: int
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Route:
-    """A unicast IPv4 route of the main table."""
+    """A route of any table but the kernel's own; ``unicast`` is False for blackholes and the like."""
 
-    network: IPv4Network
+    network: Network
     interface: str
-    via: IPv4Address | None = None
+    via: Address | None = None
+    unicast: bool = True
 
     def __str__(self) -> str:
         return f"{self.network} dev {self.interface}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Rule:
+    """A policy rule, as far as a rule nobody made goes (ip-rule(8)); ``plain`` if there is no more to it."""
+
+    version: int
+    priority: int
+    table: int
+    plain: bool
+
+
+DEFAULT_RULES = frozenset(
+    {
+        Rule(4, 0, 255, True),
+        Rule(4, 32766, 254, True),
+        Rule(4, 32767, 253, True),
+        Rule(6, 0, 255, True),
+        Rule(6, 32766, 254, True),
+    }
+)
+"""What a new namespace has (ip-rule(8))."""
+_PLAIN_ATTRIBUTES = {"FRA_TABLE", "FRA_SUPPRESS_PREFIXLEN", "FRA_PROTOCOL", "FRA_PRIORITY"}
+_NO_SUPPRESSION = 0xFFFF_FFFF
+_TO_TABLE = 1
+"""FR_ACT_TO_TBL, linux/fib_rules.h."""
 
 
 def _netlink(namespace: str, work: Callable[[Any], T]) -> T:
@@ -129,64 +162,100 @@ def set_state(namespace: str, name: str, *, up: bool, mtu: int | None = None) ->
     _netlink(namespace, lambda ipr: ipr.link("set", index=link.index, state=state, **extra))
 
 
-def set_addresses(namespace: str, name: str, wanted: Iterable[IPv4Interface]) -> None:
-    """Give an interface exactly these IPv4 addresses."""
+def _addresses(ipr: Any, index: int) -> list[Interface]:
+    return [
+        ipaddress.ip_interface(f"{message.get('local') or message.get('address')}/{message['prefixlen']}")
+        for family in FAMILIES.values()
+        for message in ipr.get_addr(family=family, index=index)
+    ]
+
+
+def set_addresses(namespace: str, name: str, wanted: Iterable[Interface]) -> None:
+    """Give an interface exactly these addresses, of both families."""
     link = _require(namespace, name)
 
     def work(ipr: Any) -> None:
-        present = {
-            IPv4Interface(f"{message.get('local') or message.get('address')}/{message['prefixlen']}")
-            for message in ipr.get_addr(family=AF_INET, index=link.index)
-        }
+        present = set(_addresses(ipr, link.index))
         for address in set(wanted) - present:
-            ipr.addr("add", index=link.index, address=str(address.ip), prefixlen=address.network.prefixlen)
+            flags = {"flags": IFA_F_NODAD} if address.version == 6 else {}
+            ipr.addr("add", index=link.index, address=str(address.ip), **_prefix(address), **flags)
         for address in present - set(wanted):
-            ipr.addr("del", index=link.index, address=str(address.ip), prefixlen=address.network.prefixlen)
+            ipr.addr("del", index=link.index, address=str(address.ip), **_prefix(address))
 
     _netlink(namespace, work)
 
 
-def addresses(namespace: str, name: str) -> list[IPv4Interface]:
-    """An interface's IPv4 addresses, in the kernel's order."""
+def _prefix(address: Interface) -> dict[str, int]:
+    return {"prefixlen": address.network.prefixlen}
+
+
+def addresses(namespace: str, name: str) -> list[Interface]:
+    """An interface's addresses: IPv4 first, each in the kernel's order."""
     link = links(namespace).get(name)
-    if link is None:
-        return []
-    messages = _netlink(namespace, lambda ipr: list(ipr.get_addr(family=AF_INET, index=link.index)))
-    return [IPv4Interface(f"{m.get('local') or m.get('address')}/{m['prefixlen']}") for m in messages]
+    return [] if link is None else _netlink(namespace, lambda ipr: _addresses(ipr, link.index))
 
 
 def routes(namespace: str) -> list[Route]:
-    """The unicast IPv4 routes of the main table, sorted by network."""
+    """All routes that nobody but a person or a program made, sorted by network."""
     names = {link.index: link.name for link in links(namespace).values()}
 
     def work(ipr: Any) -> list[Route]:
         found = []
-        for message in ipr.get_routes(family=AF_INET, table=MAIN_TABLE):
-            network = IPv4Network((message.get("dst") or 0, message["dst_len"]))  # no dst: the default
-            gateway = message.get("gateway")
-            via = IPv4Address(str(gateway)) if gateway else None
-            found.append(Route(network, names.get(message.get("oif"), "?"), via))
+        for version, family in FAMILIES.items():
+            anywhere = "0.0.0.0" if version == 4 else "::"  # noqa: S104 - no dst is the default route
+            for message in ipr.get_routes(family=family):
+                if (message.get("table") or message["table"]) == LOCAL_TABLE:
+                    continue
+                network = ipaddress.ip_network(f"{message.get('dst') or anywhere}/{message['dst_len']}")
+                gateway = message.get("gateway")
+                via = ipaddress.ip_address(str(gateway)) if gateway else None
+                interface = names.get(message.get("oif"), "?")
+                found.append(Route(network, interface, via, message["type"] == UNICAST))
         return found
 
-    return sorted(_netlink(namespace, work), key=lambda route: (route.network, route.interface))
+    return sorted(_netlink(namespace, work), key=lambda route: (by_family(route.network), route.interface))
 
 
-def set_routes(
-    namespace: str, name: str, wanted: Iterable[IPv4Network], via: IPv4Address | None = None
-) -> None:
-    """Give an interface exactly these routes beside those that come with its addresses."""
+def set_routes(namespace: str, name: str, wanted: Mapping[Network, Address | None]) -> None:
+    """Give an interface exactly these routes beside those that come with its addresses.
+
+    Args:
+        namespace: where.
+        name: the interface.
+        wanted: next hop by network; None where the other end of the link takes everything.
+    """
     link = _require(namespace, name)
     own = {address.network for address in addresses(namespace, name)}
     present = {route.network for route in routes(namespace) if route.interface == name}
-    extra = {} if via is None else {"gateway": str(via)}
 
     def work(ipr: Any) -> None:
-        for network in wanted:
+        for network, via in wanted.items():
+            extra = {} if via is None else {"gateway": str(via)}
             ipr.route("replace", dst=str(network), oif=link.index, **extra)
         for network in present - set(wanted) - own:
             ipr.route("del", dst=str(network), oif=link.index)
 
     _netlink(namespace, work)
+
+
+def rules(namespace: str) -> frozenset[Rule]:
+    """The policy rules of both families."""
+
+    def work(ipr: Any) -> frozenset[Rule]:
+        return frozenset(
+            Rule(
+                version,
+                int(message.get("priority") or 0),
+                int(message.get("table") or 0),
+                message["action"] == _TO_TABLE
+                and {name for name, _ in message["attrs"]} <= _PLAIN_ATTRIBUTES
+                and message.get("FRA_SUPPRESS_PREFIXLEN") in (None, _NO_SUPPRESSION),
+            )
+            for version, family in FAMILIES.items()
+            for message in ipr.get_rules(family=family)
+        )
+
+    return _netlink(namespace, work)
 
 
 def _require(namespace: str, name: str) -> Link:

@@ -124,38 +124,3 @@ def sysctl(namespace: str, settings: dict[str, int]) -> None:
 def read_sysctl(namespace: str, name: str) -> int:
     """Read one setting below ``/proc/sys/net``."""
     return inside(namespace, lambda: int((Path("/proc/sys/net") / name).read_text()))
-
-
-IPV4_HARDENING = {
-    "accept_redirects": 0,
-    "secure_redirects": 0,
-    "send_redirects": 0,
-    "accept_source_route": 0,
-    "rp_filter": 1,
-    # Answer ARP only for the interface's own address, to senders of its own subnet (ip-sysctl): a partition
-    # learns no other address of the namespace.
-    "arp_ignore": 2,
-    "arp_announce": 2,
-}
-IPV6_OFF = {"disable_ipv6": 1, "accept_ra": 0, "accept_redirects": 0, "autoconf": 0}
-
-
-def harden(namespace: str, scopes: tuple[str, ...] = ("all", "default")) -> None:
-    """Nothing heard on a wire changes routes or addresses, and there is no IPv6.
-
-    Args:
-        namespace: where.
-        scopes: ``all``, ``default``, or interface names.
-    """
-    families = {"ipv4": IPV4_HARDENING}
-    if Path("/proc/sys/net/ipv6").exists():
-        families["ipv6"] = IPV6_OFF
-    sysctl(
-        namespace,
-        {
-            f"{family}/conf/{scope}/{name}": value
-            for family, values in families.items()
-            for scope in scopes
-            for name, value in values.items()
-        },
-    )

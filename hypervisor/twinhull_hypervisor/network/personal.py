@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import msgspec
 
-from . import clearing, links, namespaces, rules, taps
-from .arguments import PersonalArguments, personal_dns
+from . import clearing, hardening, links, namespaces, rules, taps
+from .arguments import Address, PersonalArguments, personal_dns
 from .errors import NetworkDown, NotConfined
 from .memory import Memory
 from .plan import PERSONAL, VETH_INSIDE, VETH_INSIDE_ADDRESS, VETH_OUTSIDE, VETH_OUTSIDE_ADDRESS
@@ -35,6 +36,7 @@ class PersonalSide:
         self._memory = Memory(state_dir / "personal.json", PersonalArguments, NAMESPACE)
         self._underlay_before = Memory(state_dir / "underlay.json", _Underlay, underlay)
         self._watch: DriftWatch | None = None
+        self._turn = threading.RLock()
 
     def up(self, arguments: PersonalArguments) -> None:
         """Build it, or bring it to these arguments. Idempotent."""
@@ -44,7 +46,7 @@ class PersonalSide:
             namespaces.create(NAMESPACE)
         self.resume()
         namespaces.sysctl(NAMESPACE, {"ipv4/ip_forward": 1})
-        namespaces.harden(NAMESPACE)
+        hardening.harden(NAMESPACE, ipv6=False)
         rules.apply(NAMESPACE, rules.personal(dns))
         self._open_underlay(dns)
         self._connect()
@@ -60,7 +62,8 @@ class PersonalSide:
         """Connect the guest, if and only if the namespace holds what it may."""
         if not self.built():
             raise NetworkDown(partition=PERSONAL.partition)
-        taps.adopt(PERSONAL, self._check)
+        with self._turn:
+            taps.adopt(PERSONAL, self._check, ipv6=False)
         self.resume()
 
     def resume(self) -> None:
@@ -69,7 +72,7 @@ class PersonalSide:
             self._watch.stop()
             self._watch = None
         if self._watch is None and PERSONAL.tap in links.links(NAMESPACE):
-            self._watch = DriftWatch(NAMESPACE, PERSONAL.tap, ALLOWED)
+            self._watch = DriftWatch(NAMESPACE, PERSONAL.tap, self._why_pulled, self._turn)
 
     def status(self) -> SideStatus:
         """The namespace as it is now."""
@@ -106,7 +109,7 @@ class PersonalSide:
         links.delete(NAMESPACE, PERSONAL.tap)
         clearing.empty(NAMESPACE)
 
-    def _open_underlay(self, dns: Sequence[IPv4Address]) -> None:
+    def _open_underlay(self, dns: Sequence[Address]) -> None:
         """Rules first, then forwarding: there is no moment at which more is forwarded than may be."""
         before = self._underlay_before.recall()
         if before is None:
@@ -123,18 +126,21 @@ class PersonalSide:
             links.delete(NAMESPACE, VETH_INSIDE)
             links.delete(self.underlay, VETH_OUTSIDE)
             links.add_veth(self.underlay, VETH_OUTSIDE, VETH_INSIDE, NAMESPACE)
-        namespaces.harden(self.underlay, (VETH_OUTSIDE,))
+        hardening.harden(self.underlay, (VETH_OUTSIDE,), ipv6=False)
         links.set_addresses(self.underlay, VETH_OUTSIDE, [VETH_OUTSIDE_ADDRESS])
         links.set_addresses(NAMESPACE, VETH_INSIDE, [VETH_INSIDE_ADDRESS])
         links.set_state(self.underlay, VETH_OUTSIDE, up=True)
         links.set_state(NAMESPACE, VETH_INSIDE, up=True)
-        links.set_routes(self.underlay, VETH_OUTSIDE, [PERSONAL.gateway.network], via=VETH_INSIDE_ADDRESS.ip)
-        links.set_routes(NAMESPACE, VETH_INSIDE, [EVERYWHERE], via=VETH_OUTSIDE_ADDRESS.ip)
+        links.set_routes(self.underlay, VETH_OUTSIDE, {PERSONAL.gateway.network: VETH_INSIDE_ADDRESS.ip})
+        links.set_routes(NAMESPACE, VETH_INSIDE, {EVERYWHERE: VETH_OUTSIDE_ADDRESS.ip})
 
     def _check(self, besides: frozenset[str]) -> None:
         reason = self._why_not(frozenset({"lo", VETH_INSIDE}) | besides)
         if reason:
             raise NotConfined(partition=PERSONAL.partition, reason=reason)
+
+    def _why_pulled(self) -> str:
+        return self._why_not(frozenset({"lo", VETH_INSIDE}))
 
     def _why_not(self, wanted: frozenset[str]) -> str:
         present = frozenset(links.links(NAMESPACE))

@@ -7,7 +7,7 @@ an image and a guest is told nothing by DHCP.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 
 from twinhull_policy.names import Partition
 
@@ -21,13 +21,27 @@ class Side:
     tap: str
     guest: IPv4Address
     gateway: IPv4Interface
+    guest6: IPv6Address
+    gateway6: IPv6Interface
 
 
 CORPORATE = Side(
-    Partition.CORPORATE, "th-corporate", "th-corp0", IPv4Address("10.137.0.2"), IPv4Interface("10.137.0.1/30")
+    Partition.CORPORATE,
+    "th-corporate",
+    "th-corp0",
+    IPv4Address("10.137.0.2"),
+    IPv4Interface("10.137.0.1/30"),
+    IPv6Address("fd74:7768:137::2"),
+    IPv6Interface("fd74:7768:137::1/64"),
 )
 PERSONAL = Side(
-    Partition.PERSONAL, "th-personal", "th-pers0", IPv4Address("10.138.0.2"), IPv4Interface("10.138.0.1/30")
+    Partition.PERSONAL,
+    "th-personal",
+    "th-pers0",
+    IPv4Address("10.138.0.2"),
+    IPv4Interface("10.138.0.1/30"),
+    IPv6Address("fd74:7768:138::2"),
+    IPv6Interface("fd74:7768:138::1/64"),
 )
 SIDES = {side.partition: side for side in (CORPORATE, PERSONAL)}
 
@@ -39,6 +53,16 @@ VETH_OUTSIDE = "th-pers2"
 """Its other end, in the underlay namespace."""
 VETH_INSIDE_ADDRESS = IPv4Interface("10.138.0.6/30")
 VETH_OUTSIDE_ADDRESS = IPv4Interface("10.138.0.5/30")
+VETH_INSIDE_ADDRESS6 = IPv6Interface("fd74:7768:138:1::2/64")
+VETH_OUTSIDE_ADDRESS6 = IPv6Interface("fd74:7768:138:1::1/64")
+OWN_NETWORKS = (
+    CORPORATE.gateway.network,
+    PERSONAL.gateway.network,
+    VETH_INSIDE_ADDRESS.network,
+    IPv6Network("fd74:7768:137::/48"),
+    IPv6Network("fd74:7768:138::/48"),
+)
+"""Where no policy, and no name server, may point. The IPv6 ones are unique local addresses (RFC 4193)."""
 
 TABLE = "twinhull"
 """Name of every nftables table netd makes, in whichever namespace."""
@@ -63,3 +87,5 @@ NOT_THE_INTERNET = tuple(
 )
 """Private, shared, link-local, multicast and reserved space (RFC 6890, RFC 5771): where other machines of the
 local network, the host's own subnets and the corporate side live. Closed to the personal side."""
+THE_INTERNET6 = IPv6Network("2000::/3")
+"""Global unicast space (RFC 4291, section 2.4), which is all of IPv6 that is open to the personal side."""

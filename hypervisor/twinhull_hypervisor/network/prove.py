@@ -13,12 +13,12 @@ import socket
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 from twinhull_policy.api.types import VpnCanary
 
 from . import links, namespaces, rules
-from .arguments import CorporatePlan
+from .arguments import Address, CorporatePlan
 from .corporate import CorporateSide
 from .personal import PersonalSide
 from .plan import CORPORATE, PERSONAL, PROBE_MARK, VETH_INSIDE_ADDRESS, VETH_OUTSIDE
@@ -28,20 +28,27 @@ SO_MARK = 36  # asm-generic/socket.h; the socket module of Python 3.11 does not 
 DISCARD_PORT = 9  # RFC 863
 DNS_PORT = 53
 BROADCAST = IPv4Address("255.255.255.255")
+EVERYBODY6 = IPv6Address("ff02::1")
+"""All nodes of a link (RFC 4291, section 2.7.1): IPv6 has no broadcast."""
+HOLDS_ONLY = "corporate-holds-only-tap-and-tunnel"
+NOTHING_LEAVES = "nothing-leaves-outside-the-tunnel"
+KEPT_OUT = "personal-cannot-reach-corporate"
 TOKEN_BYTES = 16
 SETTLE_SECONDS = 2.0
 """How long a packet may take through the kernel of a loaded machine."""
 POLL_SECONDS = 0.02
+HOPS = 4
+"""A probe that gets out does not get far."""
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
     """One packet to try: where to, which port, from which interface or address."""
 
-    target: IPv4Address
+    target: Address
     port: int
     interface: str = ""
-    source: IPv4Address | None = None
+    source: Address | None = None
 
 
 def prove(corporate: CorporateSide, personal: PersonalSide) -> Proof:
@@ -56,18 +63,18 @@ def prove(corporate: CorporateSide, personal: PersonalSide) -> Proof:
 
 
 def _only_the_tunnel(corporate: CorporateSide) -> VpnCanary:
-    row, side, _ = corporate.status()
+    row, side, _ = corporate.status(afresh=True)
     held = ", ".join(side.interfaces) or "nothing"
     routes = "; ".join(side.routes) or "none"
     evidence = f"It holds {held}. Routes out: {routes}."
     if side.why_not:
         evidence += f" Not confined: {side.why_not}."
     passed = side.confined and row.guest_link
-    return VpnCanary(name="corporate-holds-only-tap-and-tunnel", passed=passed, evidence=evidence)
+    return VpnCanary(name=HOLDS_ONLY, passed=passed, evidence=evidence)
 
 
 def _nothing_leaves(underlay: str, plan: CorporatePlan) -> VpnCanary:
-    name = "nothing-leaves-outside-the-tunnel"
+    name = NOTHING_LEAVES
     token = os.urandom(TOKEN_BYTES)
     outside = links.links(underlay)
     watched = sorted(link.name for link in outside.values() if link.up)
@@ -79,8 +86,9 @@ def _nothing_leaves(underlay: str, plan: CorporatePlan) -> VpnCanary:
             evidence = f"The detector caught {caught} of {planted} planted packets: it proves nothing."
             return VpnCanary(name=name, passed=False, evidence=evidence)
         neighbours = [address.ip for link in watched for address in links.addresses(underlay, link)]
-        gateways = [route.via for route in links.routes(underlay) if route.via is not None]
-        targets = sorted({plan.endpoint, BROADCAST, *plan.dns, *neighbours, *gateways})
+        routers = [route.via for route in links.routes(underlay) if route.via is not None]
+        ends = [gateway.address for gateway in plan.gateways]
+        targets = _sorted({*ends, BROADCAST, EVERYBODY6, *plan.dns, *neighbours, *routers})
         inside = ["", *sorted(links.links(CORPORATE.namespace))]
         probes = [Probe(target, DNS_PORT, link) for target in targets for link in inside]
         sent, refused = _send(CORPORATE.namespace, token, probes)
@@ -98,12 +106,12 @@ def _nothing_leaves(underlay: str, plan: CorporatePlan) -> VpnCanary:
 
 def _personal_kept_out(underlay: str, plan: CorporatePlan) -> VpnCanary:
     """The probes start in the personal namespace behind its firewall, so the underlay's door is tested."""
-    name = "personal-cannot-reach-corporate"
+    name = KEPT_OUT
     token = os.urandom(TOKEN_BYTES)
     others = sorted(
         link.name for link in links.links(underlay).values() if link.up and link.name != VETH_OUTSIDE
     )
-    targets = sorted({*plan.dns, *plan.addresses, CORPORATE.guest, CORPORATE.gateway.ip})
+    targets = _sorted({*plan.dns, *plan.addresses, CORPORATE.guest, CORPORATE.gateway.ip})
     rules.apply(underlay, rules.detector(token, others, [VETH_OUTSIDE]))
     try:
         probes = [Probe(target, DISCARD_PORT, source=VETH_INSIDE_ADDRESS.ip) for target in targets]
@@ -119,16 +127,24 @@ def _personal_kept_out(underlay: str, plan: CorporatePlan) -> VpnCanary:
     return VpnCanary(name=name, passed=sent > 0 and arrived >= sent and passed_on == 0, evidence=evidence)
 
 
+def _sorted(addresses: Iterable[Address]) -> list[Address]:
+    return sorted(addresses, key=lambda address: (address.version, int(address)))
+
+
 def _send(namespace: str, token: bytes, probes: Iterable[Probe]) -> tuple[int, int]:
     """Try every probe from inside a namespace: how many the kernel took, how many it refused."""
 
     def work() -> tuple[int, int]:
         sent = refused = 0
         for probe in probes:
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            family = socket.AF_INET if probe.target.version == 4 else socket.AF_INET6
+            with socket.socket(family, socket.SOCK_DGRAM) as sender:
                 sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
                 sender.setsockopt(socket.SOL_SOCKET, SO_MARK, PROBE_MARK)
-                sender.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 4)
+                if family == socket.AF_INET:
+                    sender.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, HOPS)
+                else:
+                    sender.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, HOPS)
                 try:
                     if probe.interface:
                         sender.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, probe.interface.encode())

@@ -6,13 +6,13 @@ Each rule set replaces its predecessor in one transaction (nft(8): a file is app
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
-from ipaddress import IPv4Address
+from collections.abc import Mapping, Sequence
 
 from ..run import run
 from . import namespaces
-from .arguments import CorporatePlan
+from .arguments import Address, CorporatePlan
 from .plan import (
     CORPORATE,
     NOT_THE_INTERNET,
@@ -29,6 +29,14 @@ from .plan import (
 NFT_SECONDS = 20.0
 DNS_PORT = 53
 DETECTOR_TABLE = f"{TABLE}-proof"
+CLAMP = "tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu"
+"""Both ends of a connection are told what fits both ways: "rt mtu" is the smaller of the routes' (nft(8))."""
+ICMPV6_OUT = (
+    "nd-neighbor-solicit, nd-neighbor-advert, echo-reply, "
+    "destination-unreachable, packet-too-big, time-exceeded, parameter-problem"
+)
+"""What a router tells its neighbour (RFC 4890, section 4.3); no router advertisement, and no redirect."""
+NEIGHBOURS = "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255"
 LEFT = "left"
 ARRIVED = "arrived"
 
@@ -40,8 +48,23 @@ def apply(namespace: str, ruleset: str) -> None:
 
 def present(namespace: str) -> bool:
     """Whether Twinhull's table is loaded there."""
-    argv = [*namespaces.command(namespace), "nft", "list", "table", "inet", TABLE]
-    return run(argv, timeout=NFT_SECONDS, check=False).status == 0
+    return bool(listing(namespace))
+
+
+def listing(namespace: str) -> str:
+    """Twinhull's table as it is loaded there, without counters; empty when it is not.
+
+    Two loads of one rule set read the same, and any change of it reads differently.
+    """
+    argv = [*namespaces.command(namespace), "nft", "--stateless", "list", "table", "inet", TABLE]
+    completed = run(argv, timeout=NFT_SECONDS, check=False)
+    return completed.text if completed.status == 0 else ""
+
+
+def fingerprint(namespace: str) -> str:
+    """SHA-256 of :func:`listing`, hex; empty when there is no table."""
+    text = listing(namespace)
+    return hashlib.sha256(text.encode()).hexdigest() if text else ""
 
 
 def remove(namespace: str) -> None:
@@ -50,55 +73,59 @@ def remove(namespace: str) -> None:
 
 
 def corporate(plan: CorporatePlan) -> str:
-    """Inside the corporate namespace: only tap to tunnel, DNS only to the policy's servers."""
+    """Inside the corporate namespace: only tap to tunnel, DNS only to the policy's servers.
+
+    In a family that the tunnel does not carry, everything is dropped.
+    """
+    tap = CORPORATE.tap
+    sources = {version: plan.source(version) for version in (4, 6)}
     inet = f"""
     chain spoofed {{
         type filter hook prerouting priority raw; policy accept;
-        iifname "{CORPORATE.tap}" meta nfproto ipv6 drop
-        iifname "{CORPORATE.tap}" ip saddr != {CORPORATE.guest} drop
+        {_guest_only(CORPORATE, ipv4=sources[4] is not None, ipv6=sources[6] is not None)}
         iifname "{TUNNEL}" ip saddr {CORPORATE.gateway.network} drop
+        iifname "{TUNNEL}" ip6 saddr {CORPORATE.gateway6.network} drop
     }}
     chain names {{
         type nat hook prerouting priority dstnat; policy accept;
-        {_dns_rule(CORPORATE, plan.dns)}
+        {_dns_rules(CORPORATE, plan.dns)}
     }}
     chain input {{
         type filter hook input priority filter; policy drop;
-        ct state established,related accept
-        iifname "{CORPORATE.tap}" ip daddr {CORPORATE.gateway.ip} icmp type echo-request accept
+        {_answers(CORPORATE)}
     }}
     chain forward {{
         type filter hook forward priority filter; policy drop;
         ct state invalid drop
-        tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
-        iifname "{CORPORATE.tap}" oifname "{TUNNEL}" accept
-        iifname "{TUNNEL}" oifname "{CORPORATE.tap}" ct state established,related accept
+        {CLAMP}
+        iifname "{tap}" oifname "{TUNNEL}" accept
+        iifname "{TUNNEL}" oifname "{tap}" ct state established,related accept
     }}
     chain output {{
         type filter hook output priority filter; policy drop;
-        oifname "{CORPORATE.tap}" ip protocol icmp accept
+        oifname "{tap}" ip protocol icmp accept
+        oifname "{tap}" meta l4proto ipv6-icmp icmpv6 type {{ {ICMPV6_OUT} }} accept
         meta mark {PROBE_MARK} accept
     }}
     chain translate {{
         type nat hook postrouting priority srcnat; policy accept;
-        oifname "{TUNNEL}" snat ip to {plan.addresses[0]}
+        {_translate(sources)}
     }}
     """
     return _replacing(("inet", inet), ("arp", _arp(CORPORATE)))
 
 
-def personal(dns: Sequence[IPv4Address]) -> str:
+def personal(dns: Sequence[Address]) -> str:
     """Inside the personal namespace: the guest's own address only, out only by the veth, no private space."""
     inet = f"""
     {_private_set()}
     chain spoofed {{
         type filter hook prerouting priority raw; policy accept;
-        iifname "{PERSONAL.tap}" meta nfproto ipv6 drop
-        iifname "{PERSONAL.tap}" ip saddr != {PERSONAL.guest} drop
+        {_guest_only(PERSONAL, ipv4=True, ipv6=False)}
     }}
     chain names {{
         type nat hook prerouting priority dstnat; policy accept;
-        {_dns_rule(PERSONAL, dns)}
+        {_dns_rules(PERSONAL, dns)}
     }}
     chain input {{
         type filter hook input priority filter; policy drop;
@@ -108,7 +135,7 @@ def personal(dns: Sequence[IPv4Address]) -> str:
     chain forward {{
         type filter hook forward priority filter; policy drop;
         ct state invalid drop
-        tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
+        {CLAMP}
         iifname "{VETH_INSIDE}" oifname "{PERSONAL.tap}" ct state established,related accept
         {_dns_accept(dns)}
         ip daddr @private drop
@@ -118,7 +145,7 @@ def personal(dns: Sequence[IPv4Address]) -> str:
     return _replacing(("inet", inet), ("arp", _arp(PERSONAL)))
 
 
-def underlay(dns: Sequence[IPv4Address], *, forward_others: bool) -> str:
+def underlay(dns: Sequence[Address], *, forward_others: bool) -> str:
     """In the underlay namespace: what the personal side may do there. Touches nobody else's traffic.
 
     Args:
@@ -212,22 +239,63 @@ def _private_set() -> str:
     return f"set private {{ type ipv4_addr; flags interval; elements = {{ {blocks} }}; }}"
 
 
-def _dns_rule(side: Side, servers: Sequence[IPv4Address]) -> str:
+def _guest_only(side: Side, *, ipv4: bool, ipv6: bool) -> str:
+    """Nothing enters by the tap but from the guest's own addresses (QSB-056), in the families that are on."""
+    tap = f'iifname "{side.tap}"'
+    lines = [f"{tap} ip saddr != {side.guest} drop" if ipv4 else f"{tap} meta nfproto ipv4 drop"]
+    if ipv6:
+        # A neighbour is also asked for from a link-local address (RFC 4861, section 7.2.2).
+        lines.append(f"{tap} ip6 saddr fe80::/10 {NEIGHBOURS} accept")
+        lines.append(f"{tap} ip6 saddr != {side.guest6} drop")
+        lines.append(f"{tap} rt type 0 drop")
+    else:
+        lines.append(f"{tap} meta nfproto ipv6 drop")
+    return "\n        ".join(lines)
+
+
+def _answers(side: Side) -> str:
+    """What the namespace itself takes from its guest: pings and the question where the gateway is."""
+    return f"""ct state established,related accept
+        iifname "{side.tap}" ip daddr {side.gateway.ip} icmp type echo-request accept
+        iifname "{side.tap}" ip6 daddr {side.gateway6.ip} icmpv6 type echo-request accept
+        iifname "{side.tap}" {NEIGHBOURS} accept"""
+
+
+def _translate(sources: Mapping[int, Address | None]) -> str:
+    words = {4: "ip", 6: "ip6"}
+    return "\n        ".join(
+        f'oifname "{TUNNEL}" snat {words[version]} to {source}'
+        for version, source in sources.items()
+        if source is not None
+    )
+
+
+def _families(servers: Sequence[Address]) -> dict[str, list[Address]]:
+    words = {"ip": 4, "ip6": 6}
+    found = {word: [s for s in servers if s.version == version] for word, version in words.items()}
+    return {word: some for word, some in found.items() if some}
+
+
+def _dns_rules(side: Side, servers: Sequence[Address]) -> str:
     """Send the guest's name queries to the servers in turn: a resolver's retry, a new flow, gets the next."""
-    if not servers:
-        return ""
-    match = f'iifname "{side.tap}" ip daddr {side.gateway.ip} meta l4proto {{ tcp, udp }} th dport {DNS_PORT}'
-    if len(servers) == 1:
-        return f"{match} dnat ip to {servers[0]}"
-    turns = ", ".join(f"{index} : {server}" for index, server in enumerate(servers))
-    return f"{match} dnat ip to numgen inc mod {len(servers)} map {{ {turns} }}"
+    lines = []
+    for word, some in _families(servers).items():
+        own = side.gateway.ip if word == "ip" else side.gateway6.ip
+        match = f'iifname "{side.tap}" {word} daddr {own} meta l4proto {{ tcp, udp }} th dport {DNS_PORT}'
+        if len(some) == 1:
+            lines.append(f"{match} dnat {word} to {some[0]}")
+        else:
+            turns = ", ".join(f"{index} : {server}" for index, server in enumerate(some))
+            lines.append(f"{match} dnat {word} to numgen inc mod {len(some)} map {{ {turns} }}")
+    return "\n        ".join(lines)
 
 
-def _dns_accept(servers: Sequence[IPv4Address]) -> str:
-    if not servers:
-        return ""
-    elements = ", ".join(str(server) for server in servers)
-    return f"ip daddr {{ {elements} }} meta l4proto {{ tcp, udp }} th dport {DNS_PORT} accept"
+def _dns_accept(servers: Sequence[Address]) -> str:
+    question = f"meta l4proto {{ tcp, udp }} th dport {DNS_PORT}"
+    return "\n        ".join(
+        f"{word} daddr {{ {', '.join(map(str, some))} }} {question} accept"
+        for word, some in _families(servers).items()
+    )
 
 
 def _replacing(*tables: tuple[str, str], name: str = TABLE) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import links
+from . import hardening, links
 from .errors import TapBusy, TapMissing
 from .plan import Side
 
@@ -25,12 +25,13 @@ def make(side: Side) -> str:
     return side.tap
 
 
-def adopt(side: Side, check: Callable[[frozenset[str]], None]) -> None:
+def adopt(side: Side, check: Callable[[frozenset[str]], None], *, ipv6: bool) -> None:
     """Move the tap into its namespace and bring it up, if the namespace passes its check before and after.
 
     Args:
         side: whose tap.
         check: raises unless the namespace is confined; told which interfaces besides the usual must be there.
+        ipv6: whether the tap gets its IPv6 address.
 
     Raises:
         TapMissing: there is no tap, here or there.
@@ -42,7 +43,8 @@ def adopt(side: Side, check: Callable[[frozenset[str]], None]) -> None:
         links.move("", outside, side.namespace)
     elif side.tap not in links.links(side.namespace):
         raise TapMissing(partition=side.partition)
-    links.set_addresses(side.namespace, side.tap, [side.gateway])
+    hardening.harden(side.namespace, (side.tap,), ipv6=ipv6)
+    links.set_addresses(side.namespace, side.tap, [side.gateway, *([side.gateway6] if ipv6 else [])])
     try:
         check(frozenset({side.tap}))
     except BaseException:

@@ -1,8 +1,8 @@
-"""Drift watch: pulls the guest's link when its namespace holds anything it should not.
+"""Drift watch: pulls the guest's link when its namespace is not, or no longer, what it has to be.
 
-A thread sits inside the namespace and listens to rtnetlink's link events (rtnetlink(7), RTMGRP_LINK). On
-each it lists the interfaces itself; no message is parsed. It acts alone, without netd's lock, so a verb in
-progress never delays it.
+A thread sits inside the namespace and waits for the kernel to say that anything changed there: a link, an
+address, a route, a rule, a packet filter, the namespace's name. Then it looks for itself, with the very check
+that raises the link. It acts without netd's lock, so a verb in progress never delays it.
 """
 
 from __future__ import annotations
@@ -15,34 +15,41 @@ import select
 import socket
 import struct
 import threading
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
-from . import namespaces
+from twinhull_policy.errors import TwinhullError
+
+from . import events, namespaces
 from .errors import NetworkChangeFailed
 
 logger = logging.getLogger(__name__)
 
-RTMGRP_LINK = 1
 SIOCGIFFLAGS = 0x8913
 SIOCSIFFLAGS = 0x8914
 IFF_UP = 0x1
 _IFREQ = struct.Struct("16sh22x")
-CHECK_SECONDS = 0.5
-"""Also looked at this often: a namespace removed behind our back sends no event."""
+SWEEP_SECONDS = 10.0
+"""Looked at this often as well: the kernel tells nobody of some settings (:mod:`.hardening`)."""
 
 
 class DriftWatch:
     """Watches one namespace until stopped.
 
-    Attributes:
-        drift: what was found, in words, the last time the link was pulled; empty until then.
+    Args:
+        namespace: which.
+        tap: the guest's link in it.
+        why_not: why the link may not be up, in words; empty when it may.
+        turn: held while it looks and pulls, and by whoever looks and raises: so what is pulled was raised
+            before it was found wanting, never after.
     """
 
-    def __init__(self, namespace: str, tap: str, allowed: frozenset[str]) -> None:
-        self.drift = ""
+    def __init__(self, namespace: str, tap: str, why_not: Callable[[], str], turn: threading.RLock) -> None:
         self._namespace = namespace
         self._tap = tap
-        self._allowed = allowed
+        self._why_not = why_not
+        self._turn = turn
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC)
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._work, name=f"drift watch {namespace}", daemon=True)
@@ -61,37 +68,39 @@ class DriftWatch:
 
     def _work(self) -> None:
         try:
-            namespaces.enter(self._namespace)
-            own = Path("/proc/thread-self/ns/net").stat().st_ino
-            with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as events:
-                events.bind((0, RTMGRP_LINK))
+            with ExitStack() as stack:
+                namespaces.enter(self._namespace)
+                own = Path("/proc/thread-self/ns/net").stat().st_ino
+                heard = [stack.enter_context(events.of_routes()), stack.enter_context(events.of_filters())]
+                names = events.of_names()
+                stack.callback(os.close, names)
                 self._ready.set()
-                self._watch(events, own)
+                self._watch([*(one.fileno() for one in heard), names], own)
         except NetworkChangeFailed:
             logger.warning("namespace %s is gone, nothing to watch", self._namespace)
         finally:
             self._ready.set()
 
-    def _watch(self, events: socket.socket, own: int) -> None:
+    def _watch(self, heard: list[int], own: int) -> None:
         while True:
-            self._check()
             if not self._still_named(own):
                 self._pull("its namespace was removed")
                 return
-            readable, _, _ = select.select([events.fileno(), self._wake_read], [], [], CHECK_SECONDS)
+            self._look()
+            readable, _, _ = select.select([*heard, self._wake_read], [], [], SWEEP_SECONDS)
             if self._wake_read in readable:
                 return
-            if readable:
-                try:
-                    events.recv(65536)
-                except OSError as error:
-                    if error.errno != errno.ENOBUFS:  # events were lost, but we look for ourselves anyway
-                        raise
+            for fd in readable:
+                events.discard(fd)
 
-    def _check(self) -> None:
-        foreign = sorted({name for _, name in socket.if_nameindex()} - self._allowed)
-        if foreign:
-            self._pull(f"it holds {', '.join(foreign)}")
+    def _look(self) -> None:
+        with self._turn:
+            try:
+                why_not = self._why_not()
+            except TwinhullError as error:
+                why_not = error.message  # what cannot be looked at is not confined
+            if why_not:
+                self._pull(why_not)
 
     def _still_named(self, own: int) -> bool:
         try:
@@ -99,7 +108,7 @@ class DriftWatch:
         except FileNotFoundError:
             return False
 
-    def _pull(self, drift: str) -> None:
+    def _pull(self, why: str) -> None:
         """Take the guest's link down with ioctls (netdevice(7)): the fewest moving parts."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
             name = self._tap.encode()
@@ -112,5 +121,4 @@ class DriftWatch:
                 if error.errno != errno.ENODEV:
                     raise
                 return
-        self.drift = drift
-        logger.error("pulled the link of %s: %s", self._namespace, drift)
+        logger.error("pulled the guest's link in %s: %s", self._namespace, why)

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from ..run import ProgramFailed, run
 from . import links, namespaces
-from .arguments import CorporatePlan
+from .arguments import CorporatePlan, Gateway
 from .errors import TunnelFailed
 from .plan import TUNNEL
 from .results import TunnelKind, TunnelStatus
@@ -101,12 +101,12 @@ def create(underlay: str, namespace: str) -> None:
     links.move(underlay, link, namespace)
 
 
-def configure(namespace: str, plan: CorporatePlan, key: Key, *, fresh: bool) -> None:
+def configure(namespace: str, plan: CorporatePlan, gateway: Gateway, key: Key, *, fresh: bool) -> None:
     """Set key and peer; on a tunnel in use nothing that stays the same is disturbed (wg(8), syncconf)."""
     allowed = ", ".join(str(route) for route in plan.routes)
     configuration = (
         f"[Interface]\nPrivateKey = {key.private()}\n"
-        f"[Peer]\nPublicKey = {plan.public_key}\nEndpoint = {plan.endpoint}:{plan.port}\n"
+        f"[Peer]\nPublicKey = {gateway.public_key}\nEndpoint = {gateway.endpoint}\n"
         f"AllowedIPs = {allowed}\nPersistentKeepalive = {KEEPALIVE_SECONDS}\n"
     )
     verb = "setconf" if fresh else "syncconf"

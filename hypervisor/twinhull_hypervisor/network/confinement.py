@@ -1,0 +1,85 @@
+"""What the corporate namespace may hold, and nothing else: the check behind every link that is raised (R20).
+
+It knows the guest's tap and one tunnel interface that was born in the underlay; of what kind the tunnel is,
+and what it speaks, it knows nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from . import hardening, links
+from .arguments import Address, CorporatePlan
+from .plan import CORPORATE, TUNNEL
+
+ALLOWED = frozenset({"lo", CORPORATE.tap, TUNNEL})
+NAMESPACE = CORPORATE.namespace
+KINDS = {CORPORATE.tap: ("tun",), TUNNEL: ("tun", "wireguard")}
+"""What an interface of each name may be, as the kernel says; a tap and wireguard-go's are both "tun"."""
+
+
+def breach(plan: CorporatePlan | None) -> str:
+    """What the namespace holds or lets happen that it may not, in words; empty when it is confined.
+
+    Args:
+        plan: what was built; None when that is not known, and then every route of the tunnel is taken as its.
+    """
+    present = links.links(NAMESPACE)
+    strangers = sorted(set(present) - ALLOWED)
+    if strangers:
+        return f"it holds {', '.join(strangers)}"
+    for name, kinds in KINDS.items():
+        link = present.get(name)
+        if link is not None and link.kind not in kinds:
+            return f"{name} is of kind {link.kind or 'unknown'}"
+    return (
+        _foreign_route(plan)
+        or _foreign_rule()
+        or ("" if plan is None else _foreign_address(plan, present) or _softened(plan, present))
+    )
+
+
+def is_own(route: links.Route, plan: CorporatePlan) -> bool:
+    """Whether a route is only the shadow of the device's own address, which the kernel makes for IPv6."""
+    alone = route.network.prefixlen == route.network.max_prefixlen
+    return alone and route.network.network_address in plan.addresses
+
+
+def missing(wanted: frozenset[str]) -> str:
+    """Which of some interfaces are not there, in words; empty when all are."""
+    absent = sorted(wanted - set(links.links(NAMESPACE)))
+    return f"{', '.join(absent)} is not in it" if absent else ""
+
+
+def _foreign_route(plan: CorporatePlan | None) -> str:
+    own = {CORPORATE.gateway.network, CORPORATE.gateway6.network}
+    for route in links.routes(NAMESPACE):
+        of_tunnel = route.interface == TUNNEL and route.via is None and route.unicast
+        if of_tunnel and (plan is None or route.network in plan.routes or is_own(route, plan)):
+            continue
+        if route.interface == CORPORATE.tap and route.network in own and route.via is None:
+            continue
+        return f"it has the route {route.network} over {route.interface}"
+    return ""
+
+
+def _foreign_rule() -> str:
+    asked_for = links.rules(NAMESPACE) <= links.DEFAULT_RULES
+    return "" if asked_for else "it has a policy rule that nobody asked for"
+
+
+def _foreign_address(plan: CorporatePlan, present: Mapping[str, links.Link]) -> str:
+    wanted: dict[str, set[Address]] = {
+        TUNNEL: set(plan.addresses),
+        CORPORATE.tap: {CORPORATE.gateway.ip, CORPORATE.gateway6.ip},
+    }
+    for name in wanted.keys() & present.keys():
+        for address in links.addresses(NAMESPACE, name):
+            if address.ip not in wanted[name]:
+                return f"{name} has the address {address}"
+    return ""
+
+
+def _softened(plan: CorporatePlan, present: Mapping[str, links.Link]) -> str:
+    scopes = (*hardening.BASE, *sorted(present.keys() & KINDS.keys()))
+    return hardening.softened(NAMESPACE, scopes, ipv6=plan.ipv6)
