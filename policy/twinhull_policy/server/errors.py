@@ -211,3 +211,123 @@ class TokenNotForKey(TwinhullError):
     code = "TH-SRV-035"
     blame = Blame.DENIED
     next_step = "Ask for a token of your own."
+
+
+class TooManyRequests(TwinhullError):
+    """Too many requests came from this address."""
+
+    code = "TH-SRV-036"
+    blame = Blame.DENIED
+    next_step = "Wait a minute, then try again."
+
+
+class SignInNeeded(TwinhullError):
+    """Nobody is signed in, or the session is over."""
+
+    code = "TH-SRV-040"
+    blame = Blame.DENIED
+    next_step = "Sign in."
+
+
+class SignInRefused(TwinhullError):
+    """Name, password or code is wrong."""
+
+    code = "TH-SRV-041"
+    blame = Blame.DENIED
+    next_step = "Try again with the next code; an owner can reset a lost password or authenticator."
+
+
+class RoleNeeded(TwinhullError):
+    """This needs the role '{role}'."""
+
+    code = "TH-SRV-042"
+    blame = Blame.DENIED
+    next_step = "Ask an owner to do it, or to give you the role."
+
+
+class AccountExists(TwinhullError):
+    """There is an account '{name}' already."""
+
+    code = "TH-SRV-043"
+    next_step = "Use it, or choose another name."
+
+
+class UnknownAccount(TwinhullError):
+    """There is no account '{name}'."""
+
+    code = "TH-SRV-044"
+    next_step = "See 'twinhull-server account list'."
+
+
+class WeakPassword(TwinhullError):
+    """The password is not between {shortest} and {longest} characters long, or holds the account's name."""
+
+    code = "TH-SRV-045"
+    blame = Blame.MALFORMED
+    next_step = "Choose another; several words in a row are easy to keep."
+
+
+class FormNotOurs(TwinhullError):
+    """The form was not sent from a page of this session."""
+
+    code = "TH-SRV-046"
+    blame = Blame.DENIED
+    next_step = "Go back, load the page again, and send it again."
+
+
+class UnknownDraft(TwinhullError):
+    """There is no open draft number {number}."""
+
+    code = "TH-SRV-047"
+    next_step = "See 'twinhull-server policy drafts'."
+
+
+class UnknownRollout(TwinhullError):
+    """There is no rollout number {number} that is still open."""
+
+    code = "TH-SRV-048"
+    next_step = "See 'twinhull-server rollout list'."
+
+
+class RolloutOpen(TwinhullError):
+    """A rollout to group '{group}' is under way."""
+
+    code = "TH-SRV-049"
+    next_step = "Finish or withdraw it first."
+
+
+class UnknownGrant(TwinhullError):
+    """No laptop waits with the code '{user_code}'."""
+
+    code = "TH-SRV-050"
+    next_step = "Compare the code with the laptop's screen; it is good for ten minutes."
+
+
+class UnknownApproval(TwinhullError):
+    """There is no open request number {number}."""
+
+    code = "TH-SRV-051"
+    next_step = "Ask for it again; a request is good for a day."
+
+
+class SecondPersonNeeded(TwinhullError):
+    """Somebody else than {name} has to approve this."""
+
+    code = "TH-SRV-052"
+    blame = Blame.DENIED
+    next_step = "Ask another administrator to look at it and approve it."
+
+
+class NotApproved(TwinhullError):
+    """Request number {number} is not approved for exactly this, or was used."""
+
+    code = "TH-SRV-053"
+    blame = Blame.DENIED
+    next_step = "Have a second administrator approve it; an approval is good once."
+
+
+class GrantsFull(TwinhullError):
+    """Too many laptops wait for an answer."""
+
+    code = "TH-SRV-054"
+    next_step = "Answer or deny the ones that wait, then try again."

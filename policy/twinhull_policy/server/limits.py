@@ -36,5 +36,32 @@ class ServerLimits:
     seen_seconds: float = 5.0
     """How often "last seen" is written: all devices in one transaction."""
 
+    session_seconds: float = 12 * 3600.0
+    """An administrator's session, however busy."""
+    session_idle_seconds: float = 30 * 60.0
+    """Without a request."""
+    session_noted_seconds: float = 60.0
+    """How exactly the last request of a session is written down."""
+    sign_in_failures_a_minute: int = 10
+    """For one address, and for one account name."""
+    sign_ins_at_once: int = 2
+    """Each takes 64 MiB for its password."""
+    anonymous_burst: float = 60.0
+    anonymous_per_second: float = 2.0
+    """Requests without a certificate or a session, from one address."""
+    static_burst: float = 60_000.0
+    static_per_second: float = 400.0
+    """The repository's files: a whole office comes from one address."""
+    grant_seconds: float = 600.0
+    """How long a device grant waits for an answer, and then for the laptop to take it."""
+    grant_poll_seconds: int = 5
+    grants_pending: int = 500
+    """Device grants that wait at once, from everywhere."""
+    approval_seconds: float = 24 * 3600.0
+    approval_devices: int = 1000
+    page: int = 50
+    """Lines of one page of a list."""
+    drafts_listed: int = 100
+
 
 LIMITS = ServerLimits()
