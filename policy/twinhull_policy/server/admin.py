@@ -75,9 +75,9 @@ def new_token(layout: Layout, storage: s.Storage, group: str, hours: int) -> New
             group=group,
             created_at=now,
             expires_at=now + hours * 3600,
-            created_by=_actor(),
+            created_by=actor(),
         )
-        audit.append(tx, _actor(), "token new", f"token {number}, group {group}, {hours} h")
+        audit.append(tx, actor(), "token new", f"token {number}, group {group}, {hours} h")
         url = settings.get(tx, "url")
     return NewToken(number, format_token(token), url, group, now + hours * 3600)
 
@@ -87,7 +87,7 @@ def revoke_token(storage: s.Storage, number: int) -> None:
     with storage.write() as tx:
         if not tokens.revoke(tx, number, time.time()):
             raise e.UnknownToken(number=number)
-        audit.append(tx, _actor(), "token revoke", f"token {number}")
+        audit.append(tx, actor(), "token revoke", f"token {number}")
 
 
 def list_tokens(storage: s.Storage) -> list[Record]:
@@ -122,12 +122,12 @@ def add_image(
                 added_at=time.time(),
             )
             groups.add_image(tx, image)
-            audit.append(tx, _actor(), "image add", f"{target} {sha256}")
+            audit.append(tx, actor(), "image add", f"{target} {sha256}")
         elif known.partition != chosen.value:
             raise e.TargetConflict(target=target)
         assigned = groups.assign_image(tx, group, chosen, target)
         if assigned:
-            audit.append(tx, _actor(), "image assign", f"{target} to group {group}, {chosen.value}")
+            audit.append(tx, actor(), "image assign", f"{target} to group {group}, {chosen.value}")
     return {
         "target": target,
         "sha256": sha256,
@@ -175,7 +175,7 @@ def revoke_device(storage: s.Storage, device_id: str, *, release: bool = False) 
         if frees:
             devices.free_address(tx, device_id)
         if revokes or frees:
-            audit.append(tx, _actor(), "device release" if release else "device revoke", device_id)
+            audit.append(tx, actor(), "device release" if release else "device revoke", device_id)
     return revokes or frees
 
 
@@ -196,7 +196,7 @@ def new_group(storage: s.Storage, name: str) -> None:
     with storage.write() as tx:
         if not groups.add(tx, name, time.time()):
             raise e.GroupExists(name=name)
-        audit.append(tx, _actor(), "group new", name)
+        audit.append(tx, actor(), "group new", name)
 
 
 def list_groups(storage: s.Storage) -> list[Record]:
@@ -231,10 +231,10 @@ def publish_policy(
         current = _check_group(tx, group).policy_sha256
         if base is not None and base != (current or ""):
             raise e.StaleBase(current=current or "none", base=base or "none")
-        policies.add(tx, sha256, document.decode(), envelope, _actor(), time.time())
+        policies.add(tx, sha256, document.decode(), envelope, actor(), time.time())
         if current != sha256:
             groups.assign_policy(tx, group, sha256)
-            audit.append(tx, _actor(), "policy publish", f"{sha256} to group {group}, was {current}")
+            audit.append(tx, actor(), "policy publish", f"{sha256} to group {group}, was {current}")
     return {"sha256": sha256, "group": group, "changed": current != sha256}
 
 
@@ -272,7 +272,7 @@ def _check_group(tx: s.Tx, name: str) -> groups.Group:
     return group
 
 
-def _actor() -> str:
+def actor() -> str:
     """Who runs the command line."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name

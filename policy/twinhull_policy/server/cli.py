@@ -11,7 +11,7 @@ import typer
 from twinhull_policy.errors import TwinhullError
 from twinhull_policy.names import Partition
 from twinhull_policy.parse import canonical, parse_policy
-from twinhull_policy.server import admin, cli_keys, output, repository, serve, setup
+from twinhull_policy.server import admin, cli_commands, cli_keys, output, repository, serve, setup
 from twinhull_policy.server import storage as s
 from twinhull_policy.server.errors import BadSetting, FileUnreadable, StorageFailed
 from twinhull_policy.server.layout import Layout
@@ -35,6 +35,8 @@ for _name, _part in {
     "root": cli_keys.root,
 }.items():
     app.add_typer(_part, name=_name)
+
+cli_commands.add_to(device)
 
 Context = typer.Context
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -216,13 +218,6 @@ def device_show(context: Context, device_id: str, json: Json = False) -> None:
 def device_revoke(context: Context, device_id: str) -> None:
     """Shut a laptop out: its certificate stops working and its stream is cut."""
     admin.revoke_device(_storage(context), device_id)
-    _notify(_layout(context))
-
-
-@device.command("release")
-def device_release(context: Context, device_id: str) -> None:
-    """Take a laptop out of the fleet: like revoke, and its tunnel address is free again."""
-    admin.revoke_device(_storage(context), device_id, release=True)
     _notify(_layout(context))
 
 

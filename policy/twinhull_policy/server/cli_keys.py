@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from securesystemslib.signer import CryptoSigner
 
-from twinhull_policy.server import admin, ceremony, expiry, output, repository, resign
+from twinhull_policy.server import admin, ceremony, commanding, expiry, output, repository, resign
 from twinhull_policy.server import key_errors as e
 from twinhull_policy.server import storage as s
 from twinhull_policy.server.errors import KeyUnavailable
@@ -172,13 +171,14 @@ def _published(context: Context, version: int, json: bool) -> None:
     layout = _layout(context)
     storage = s.open_storage(layout.database)
     with storage.write() as tx:
-        audit.append(tx, _actor(), "root publish", f"version {version}")
-    signed = resign.resign_policies(layout, storage, _actor())
+        audit.append(tx, admin.actor(), "root publish", f"version {version}")
+    signed = resign.resign_policies(layout, storage, admin.actor())
+    signed += commanding.sign_again(layout, storage, admin.actor())
     pushed = admin.notify(layout)
     if not pushed:
         output.say("The server does not run; this takes effect when it starts.")
     if json:
-        output.as_json({"version": version, "policies_signed_again": signed, "pushed": pushed})
+        output.as_json({"version": version, "signed_again": signed, "pushed": pushed})
     else:
         output.result(f"root version {version}")
 
@@ -227,10 +227,3 @@ def _layout(context: Context) -> Layout:
     if not isinstance(layout, Layout):
         raise TypeError("options() has not run")
     return layout
-
-
-def _actor() -> str:
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())

@@ -14,13 +14,15 @@ from twinhull_policy.canonical import encode
 from twinhull_policy.server.hub import Event
 from twinhull_policy.server.limits import LIMITS
 from twinhull_policy.server.storage import Tx
-from twinhull_policy.server.store import groups, rollouts, statements
+from twinhull_policy.server.store import commands, groups, rollouts, statements
 from twinhull_policy.trust.documents import ImageReference, Images, Statement
 from twinhull_policy.trust.envelope import envelope_hash
 from twinhull_policy.trust.statement import sign_statement
 
 STATEMENT_LIFE = 7 * 86400
 """Seconds a statement is good for; renewed at half of it."""
+COMMANDS = 8
+"""Commands in one statement; later ones come when these have ended."""
 
 
 class Director:
@@ -65,6 +67,7 @@ class Director:
             policies=[policy] if policy else [],
             images=wanted.images[device.group],
             vpn_addresses=[device.address] if device.address else [],
+            commands=wanted.commands(device.device_id),
         )
         desired = [
             statement.policies,
@@ -111,7 +114,12 @@ class _Wanted:
             for group in everyone
         }
         self._policies = {group.name: group.policy_sha256 for group in everyone}
+        self._commands = commands.outstanding(tx, time.time())
         self._rollouts = {rollout.group: rollout for rollout in rollouts.open_ones(tx)}
+
+    def commands(self, device_id: str) -> list[str]:
+        """The oldest few commands that a device has not ended yet."""
+        return [envelope.decode() for _, envelope in self._commands.get(device_id, [])[:COMMANDS]]
 
     def policy(self, group: str, ring: int) -> str | None:
         """The policy of a device: the new one if the rollout of its group has come to its ring."""

@@ -83,6 +83,7 @@ class Interface:
                 web.get("/v1/statement", self._statement),
                 web.get("/v1/bodies/{sha256:[0-9a-f]{64}}", self._body),
                 web.post("/v1/report", self._report),
+                web.post("/v1/receipt", self._receipt),
                 web.static("/repository/metadata", self._service.layout.metadata),
                 web.static("/repository/targets", self._service.layout.targets),
             ]
@@ -153,6 +154,13 @@ class Interface:
         await asyncio.to_thread(self._service.keep_report, device_id, body)
         return web.Response(text="{}", content_type="application/json")
 
+    async def _receipt(self, request: web.Request) -> web.StreamResponse:
+        device_id = await self._device(request)
+        untrusted_receipt = await _body(request)
+        await asyncio.to_thread(self._service.keep_receipt, _certificate(request), untrusted_receipt)
+        log.info("receipt device=%s", device_id)
+        return web.Response(text="{}", content_type="application/json")
+
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         device_id = await self._device(request)
         known = _last_event_id(request)
@@ -192,13 +200,18 @@ class Interface:
 
     async def _device(self, request: web.Request) -> str:
         """Whose request it is; asked of the database each time, so that a revocation holds at once."""
-        tls = request.transport.get_extra_info("ssl_object") if request.transport else None
-        der = tls.getpeercert(binary_form=True) if tls is not None else None
-        if der is None:
-            raise e.CertificateNeeded
-        device_id = await asyncio.to_thread(self._service.device_of, der)
+        device_id = await asyncio.to_thread(self._service.device_of, _certificate(request))
         self.seen[device_id] = time.time()
         return device_id
+
+
+def _certificate(request: web.Request) -> bytes:
+    """The client certificate, DER. Raises CertificateNeeded."""
+    tls = request.transport.get_extra_info("ssl_object") if request.transport else None
+    der = tls.getpeercert(binary_form=True) if tls is not None else None
+    if der is None:
+        raise e.CertificateNeeded
+    return bytes(der)
 
 
 def _frame(event: Event) -> bytes:

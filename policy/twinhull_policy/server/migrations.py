@@ -82,6 +82,24 @@ def _to_2(connection: Connection) -> None:
     seal(connection)
 
 
+_COMMANDS = """
+CREATE TABLE commands (
+    number INTEGER NOT NULL, device_id VARCHAR NOT NULL, action VARCHAR NOT NULL, sha256 VARCHAR NOT NULL,
+    envelope BLOB NOT NULL, issued_by VARCHAR NOT NULL, issued_at FLOAT NOT NULL, not_after FLOAT NOT NULL,
+    approval INTEGER, state VARCHAR NOT NULL, delivered_at FLOAT, started_at FLOAT, ended_at FLOAT,
+    withdrawn_at FLOAT, detail TEXT DEFAULT '' NOT NULL, receipt BLOB, PRIMARY KEY (number),
+    FOREIGN KEY(device_id) REFERENCES devices (device_id),
+    FOREIGN KEY(approval) REFERENCES approvals (number));
+CREATE INDEX ix_commands_device_id ON commands (device_id);
+CREATE INDEX ix_commands_state ON commands (state, not_after)
+"""
+
+
+def _to_3(connection: Connection) -> None:
+    """Commands to laptops."""
+    _run(connection, _COMMANDS)
+
+
 def seal(connection: Connection) -> None:
     """Have the database itself refuse to change or drop lines of the audit log."""
     for verb in ("UPDATE", "DELETE"):
@@ -91,7 +109,7 @@ def seal(connection: Connection) -> None:
         )
 
 
-STEPS: tuple[Callable[[Connection], None], ...] = (_to_2,)
+STEPS: tuple[Callable[[Connection], None], ...] = (_to_2, _to_3)
 """Step n leads from version n + 1 to n + 2; 0.1.0 had version 1."""
 
 VERSION = 1 + len(STEPS)

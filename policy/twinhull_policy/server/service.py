@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from twinhull_policy.server import enrolment, repository
+from twinhull_policy.server import commanding, enrolment, repository
 from twinhull_policy.server import storage as s
 from twinhull_policy.server.director import Director
 from twinhull_policy.server.errors import CertificateNeeded, DeviceRevoked, NotFound
@@ -75,6 +75,10 @@ class FleetService:
         """Keep a report, and of each device the newest few."""
         with self.storage.write() as tx:
             reports.add(tx, device_id, time.time(), body, LIMITS.reports_kept)
+
+    def keep_receipt(self, certificate_der: bytes, untrusted_receipt: bytes) -> None:
+        """See :func:`twinhull_policy.server.commanding.keep_receipt`."""
+        commanding.keep_receipt(self.storage, certificate_der, untrusted_receipt)
 
     def saw(self, seen: dict[str, float]) -> None:
         """Note when devices were last seen, all in one transaction."""

@@ -255,6 +255,28 @@ approvals = Table(
     Column("used_at", Float),
 )
 
+commands = Table(
+    "commands",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("device_id", ForeignKey("devices.device_id"), nullable=False, index=True),
+    Column("action", String, nullable=False),
+    Column("sha256", String, nullable=False),
+    Column("envelope", LargeBinary, nullable=False),
+    Column("issued_by", String, nullable=False),
+    Column("issued_at", Float, nullable=False),
+    Column("not_after", Float, nullable=False),
+    Column("approval", ForeignKey("approvals.number")),
+    Column("state", String, nullable=False),
+    Column("delivered_at", Float),
+    Column("started_at", Float),
+    Column("ended_at", Float),
+    Column("withdrawn_at", Float),
+    Column("detail", Text, nullable=False, server_default=""),
+    Column("receipt", LargeBinary),
+)
+Index("ix_commands_state", commands.c.state, commands.c.not_after)
+
 
 class Storage:
     """The database of one server.

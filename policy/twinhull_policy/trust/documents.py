@@ -114,3 +114,5 @@ class Receipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     personal_after: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?\Z")] = ""
     """The personal volume before and after, under a key made for this receipt and thrown away: equal when it
     was not touched, and telling nothing else."""
+    wireguard_public_key: Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9+/]{43}=)?\Z")] = ""
+    """The tunnel's new key, of a ``rotate-vpn-key`` that is done."""

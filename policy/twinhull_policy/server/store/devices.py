@@ -142,6 +142,11 @@ def free_address(tx: s.Tx, device_id: str) -> None:
     tx.execute(update(s.devices).where(s.devices.c.device_id == device_id).values(address=None))
 
 
+def set_wireguard_key(tx: s.Tx, device_id: str, key: str) -> None:
+    """The device has a new tunnel key, base64."""
+    tx.execute(update(s.devices).where(s.devices.c.device_id == device_id).values(wireguard_public_key=key))
+
+
 def addresses(tx: s.Tx) -> set[str]:
     """The tunnel addresses that are taken."""
     return set(tx.execute(select(s.devices.c.address).where(s.devices.c.address.is_not(None))).scalars())
