@@ -6,6 +6,9 @@ Scenario functions use nothing but this, so that they play in any machine that a
 from __future__ import annotations
 
 import os
+import signal
+import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_address, ip_network
@@ -34,6 +37,7 @@ ROUTER = {4: "198.51.100.1", 6: "2001:db8:1::1"}
 LAPTOP = {4: "198.51.100.2", 6: "2001:db8:1::2"}
 SECOND_ROUTER = {4: "192.0.2.1", 6: "2001:db8:2::1"}
 SECOND_LAPTOP = {4: "192.0.2.2", 6: "2001:db8:2::2"}
+ROAMED = "198.51.100.3"
 LAN_MACHINE = {4: "198.51.100.77", 6: "2001:db8:1::77"}
 """Another machine of the laptop's network, played by the router."""
 UPLINKS = {
@@ -85,6 +89,7 @@ class Stage:
         personal: the personal guest, if there is one.
         canary: bytes that the corporate guest says in this row; nobody outside may ever see them.
         poison: bytes that the network says in this row; the corporate guest may never see them.
+        online: whether the gateway can be reached over this underlay.
         also: which packets of the personal side may leave in this row.
     """
 
@@ -95,9 +100,10 @@ class Stage:
         self.personal: HostileGuest | None = None
         self.canary = self.poison = b""
         self.also: Callable[[Packet], bool] = lambda packet: False
+        self.online = True
         self._underlay = ""
         self._routes = SPLIT
-        self._broken = True
+        self._broken, self._fresh = True, False
         self._second_uplink()
         self.watch = Watch(net.lab, {"the host": "", "the underlay": UNDERLAY, "the gateway": GATEWAY})
 
@@ -111,7 +117,10 @@ class Stage:
 
     def laws(self) -> Laws:
         """What may leave now."""
-        own = [ip_address(a) for _, laptop, _ in UPLINKS.values() for a in laptop.values()]
+        own = [
+            ip_address(ROAMED),
+            *(ip_address(a) for _, laptop, _ in UPLINKS.values() for a in laptop.values()),
+        ]
         return Laws(
             frozenset({(ip_address("203.0.113.2"), 51820)}),
             frozenset(own),
@@ -172,9 +181,17 @@ class Stage:
             self.net.client.adopt(partition)
         return guest
 
-    def breaks(self) -> None:
-        """Say that this row leaves the corporate side in need of being built anew."""
+    def tear_down(self) -> None:
+        """End both guests and empty both namespaces, as after a shutdown."""
+        for partition in Partition:
+            self.stop_guest(partition)
+            self.net.client.down(partition)
+        self.breaks()
+
+    def breaks(self, *, session: bool = False) -> None:
+        """Say that this row leaves the corporate side to be mended, or its session lost."""
         self._broken = True
+        self._fresh = self._fresh or session
 
     def said(self, length: int = 64) -> bytes:
         """A payload that is the canary over and over."""
@@ -186,19 +203,34 @@ class Stage:
         kind = frames.IPV4 if family == 4 else frames.IPV6
         return frames.ethernet(packet, kind, sender.mac, sender.gateway_mac)
 
-    def datagram(self, target: str, port: int, *, source: str = "", near: int = 40000) -> bytes:
-        """A frame with a UDP datagram of the corporate guest that says the canary."""
+    def datagram(
+        self,
+        target: str,
+        port: int,
+        *,
+        source: str = "",
+        near: int = 40000,
+        guest: HostileGuest | None = None,
+    ) -> bytes:
+        """A frame with a UDP datagram of the corporate guest, or another, that says the canary."""
         family: Family = 6 if ip_address(target).version == 6 else 4
-        sender = source or GUEST[family]
+        sender = source or self.address(guest, family)
         packet = frames.udp(sender, target, port, self.said(), near=near)
-        return self.frame(frames.ip(packet, frames.UDP, sender, target), family)
+        return self.frame(frames.ip(packet, frames.UDP, sender, target), family, guest)
 
-    def opening(self, target: str, port: int, *, source: str = "") -> bytes:
-        """A frame with a TCP opening of the corporate guest that says the canary."""
+    def opening(
+        self, target: str, port: int, *, source: str = "", guest: HostileGuest | None = None
+    ) -> bytes:
+        """A frame with a TCP opening of the corporate guest, or another, that says the canary."""
         family: Family = 6 if ip_address(target).version == 6 else 4
-        sender = source or GUEST[family]
+        sender = source or self.address(guest, family)
         packet = frames.tcp(sender, target, port, self.said())
-        return self.frame(frames.ip(packet, frames.TCP, sender, target), family)
+        return self.frame(frames.ip(packet, frames.TCP, sender, target), family, guest)
+
+    def address(self, guest: HostileGuest | None, family: Family) -> str:
+        """What a guest is called; the corporate one if none is given."""
+        personal = guest is not None and guest.side.partition is PERSONAL
+        return (PERSONAL_GUEST if personal else GUEST)[family]
 
     def tries(self, attempts: Sequence[bytes], guest: HostileGuest | None = None) -> None:
         """Write frames into the tap, which has to take them all."""
@@ -211,6 +243,27 @@ class Stage:
         """Write frames into a tap whose link is down: it takes none."""
         assert self.corporate is not None
         assert not any(self.corporate.write(frame) for frame in attempts)
+
+    @contextmanager
+    def shouting(self, family: Family) -> Iterator[None]:
+        """The corporate guest writes without pause while the block runs; some of it has to be taken."""
+        guest, attempts, done = self.need(CORPORATE), self.shouts(family), threading.Event()
+        taken = 0
+
+        def shout() -> None:
+            nonlocal taken
+            while not done.wait(0.005):
+                taken += sum(guest.write(frame) for frame in attempts)
+
+        taken = sum(guest.write(frame) for frame in attempts)
+        thread = threading.Thread(target=shout, name="shouting", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+        assert taken, "the tap took none of the guest's frames"
 
     def shouts(self, family: Family) -> list[bytes]:
         """The usual attempt: company, router, LAN, laptop, broadcast, by ports often let through."""
@@ -235,6 +288,40 @@ class Stage:
                 if self.watch.within(there, 1):
                     return
             raise AssertionError("the guest no longer reaches the company through the tunnel")
+
+    def tunnelless(self, family: Family) -> None:
+        """The guest writes while there is no tunnel; whether its link is still up or not is netd's to say."""
+        guest = self.need(CORPORATE)
+        for frame in self.shouts(family):
+            guest.write(frame)
+
+    @contextmanager
+    def asleep(self) -> Iterator[None]:
+        """netd and wireguard-go stand still, as all processes do in a suspend, while the block runs."""
+        tunnel = [str(pid) for pid in self.net.wireguard_pids()]
+        self.net.netd.pause()
+        self.run("kill", "-STOP", *tunnel)
+        try:
+            yield
+        finally:
+            self.run("kill", "-CONT", *tunnel)
+            self.net.netd.resume()
+
+    def end_netd(self, how: signal.Signals) -> None:
+        """End netd by a signal and wait until it has gone."""
+        os.kill(self.net.netd.pid, how)
+        self.net.netd.wait()
+
+    def hang_up(self, request: bytes) -> None:
+        """Connect to netd, send bytes, and go away without waiting for an answer."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+            connection.connect(str(self.net.socket))
+            if request:
+                connection.send(request)
+
+    def relay(self) -> None:
+        """Say that this row leaves the uplinks changed."""
+        self._underlay = ""
 
     def link_is_up(self) -> bool:
         """Whether the corporate guest's link is."""
@@ -317,13 +404,16 @@ class Stage:
         if changed or self._broken:
             self._change_underlay(underlay)
         self._underlay, self._broken = underlay, False
+        self.online = underlay not in ("captive", "no network")
 
     def _rebuild(self) -> None:
         self.stop_guest(PERSONAL)
         self.net.client.down(PERSONAL)
-        self.corporate_up()
-        if self.corporate is not None and self.link_is_up():
-            return self.arrives()
+        fresh, self._fresh = self._fresh, False
+        if self.corporate is not None and not fresh:
+            self.corporate_up()
+            if self.link_is_up():
+                return self.arrives()
         self.stop_guest(CORPORATE)
         self.net.client.down(CORPORATE)
         self.corporate_up()
@@ -350,10 +440,10 @@ class Stage:
                 f"address replace {router[6]}/64 dev {far}",
             ]
             commands += [f"link set {far} up"]
-        self._ip(INTERNET, *commands)
+        self.ip(INTERNET, *commands)
         self.run("nft", "-f", "-", namespace=GATEWAY, input=COMPANY_RULES)
 
-    def _ip(self, namespace: str, *commands: str) -> None:
+    def ip(self, namespace: str, *commands: str) -> None:
         self.run("ip", "-batch", "-", namespace=namespace, input="".join(f"{line}\n" for line in commands))
 
     def _plain_underlay(self) -> None:
@@ -364,14 +454,14 @@ class Stage:
             commands += [f"link set {uplink} up mtu 1500"]
             commands += [f"address replace {laptop[4]}/24 dev {uplink}"]
             commands += [f"address replace {laptop[6]}/64 dev {uplink}"]
-        self._ip(UNDERLAY, *commands)
-        self._ip(INTERNET, "link set laptop0 mtu 1500")
+        self.ip(UNDERLAY, *commands)
+        self.ip(INTERNET, "link set laptop0 mtu 1500")
         self.default_over("uplink0")
 
     def default_over(self, uplink: str) -> None:
         """The laptop's default routes over one uplink alone."""
         router = UPLINKS[uplink][2]
-        self._ip(UNDERLAY, *(f"route replace default via {router[family]} dev {uplink}" for family in (4, 6)))
+        self.ip(UNDERLAY, *(f"route replace default via {router[family]} dev {uplink}" for family in (4, 6)))
 
     def _change_underlay(self, underlay: str) -> None:
         if underlay == "roamed":
@@ -379,12 +469,12 @@ class Stage:
             self.default_over("uplink1")
             self.arrives()
         elif underlay == "small MTU":
-            self._ip(UNDERLAY, f"link set uplink0 mtu {SMALLEST_MTU}")
-            self._ip(INTERNET, f"link set laptop0 mtu {SMALLEST_MTU}")
+            self.ip(UNDERLAY, f"link set uplink0 mtu {SMALLEST_MTU}")
+            self.ip(INTERNET, f"link set laptop0 mtu {SMALLEST_MTU}")
         elif underlay == "captive":
             self.run("nft", "-f", "-", namespace=INTERNET, input=PORTAL_RULES)
         elif underlay == "no network":
-            self._ip(UNDERLAY, *(f"link set {uplink} down" for uplink in UPLINKS))
+            self.ip(UNDERLAY, *(f"link set {uplink} down" for uplink in UPLINKS))
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import hostile_guest  # noqa: F401 - importing it fills the table
+from . import hostile_guest, lifecycle  # noqa: F401 - importing them fills the table
 from .scenario import TABLE, UNDERLAYS, Scenario
 
 _PLACES = {underlay: place for place, underlay in enumerate(UNDERLAYS)}

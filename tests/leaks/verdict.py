@@ -195,7 +195,12 @@ def leak(seen: Seen, laws: Laws) -> str:
 
 
 def _asked(address: Address, laws: Laws) -> bool:
-    """Whether a neighbour of this address may be looked for."""
+    """Whether a neighbour of this address may be looked for: on the link, or the gateway itself.
+
+    With no route left, the kernel takes what a socket bound to an interface sends to for a neighbour.
+    """
+    if any(address == gateway for gateway, _ in laws.gateways):
+        return True
     near = address.is_link_local or any(address in network for network in laws.on_link)
     return near and not any(address in network for network in laws.corporate if network.prefixlen > 0)
 
@@ -216,10 +221,15 @@ def _is_discovery(packet: Packet, laws: Laws) -> bool:
 
 
 def _is_complaint(packet: Packet, laws: Laws) -> bool:
-    """The uplink's kernel telling a gateway that nobody has the tunnel's port: it quotes ciphertext."""
-    quoted = {(ICMP, 3, 3): (IPV4, 8), (ICMP6, 1, 4): (IPV6, 8)}.get((packet.protocol, *packet.payload[:2]))
-    if quoted is None or packet.source not in laws.own:
+    """The uplink's kernel telling a gateway, or itself, that a tunnel packet came to nothing.
+
+    It quotes the beginning of that packet, which is ciphertext.
+    """
+    unreachable = {(ICMP, 3): (IPV4, 8), (ICMP6, 1): (IPV6, 8)}
+    ethertype, start = unreachable.get((packet.protocol, *packet.payload[:1]), (0, 0))
+    if packet.source not in laws.own or not ethertype:
         return False
-    ethertype, start = quoted
     inner = parse_ip(ethertype, packet.payload[start:])
+    if inner.source in laws.own:
+        return packet.target in laws.own and (inner.target, inner.far) in laws.gateways
     return inner.protocol == UDP and (inner.source, inner.near) in laws.gateways and inner.target in laws.own

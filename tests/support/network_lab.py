@@ -89,6 +89,20 @@ class Running:
         """kill -9 and wait."""
         if self._wrapper.poll() is None:
             os.kill(self.pid, signal.SIGKILL)
+        self.wait()
+
+    def pause(self) -> None:
+        """Stop it as SIGSTOP does; nsenter, which waits for it, stops itself along with it."""
+        os.kill(self.pid, signal.SIGSTOP)
+        stat = Path("/proc") / str(self._wrapper.pid) / "stat"
+        wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", "the wrapper stopped, too")
+
+    def resume(self) -> None:
+        """Let it go on; nsenter continues it once it goes on itself."""
+        os.kill(self._wrapper.pid, signal.SIGCONT)
+
+    def wait(self) -> None:
+        """Wait until it has ended."""
         self._wrapper.wait(SECONDS)
         cast(IO[bytes], self._wrapper.stdout).close()
 
