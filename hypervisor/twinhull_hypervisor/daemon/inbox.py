@@ -8,6 +8,7 @@ section 2). A refusal is logged with its code and leaves the last good policy in
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +54,10 @@ class PolicyCount(TwinhullError):
     next_step = "Ask your administrator to publish one policy for this group."
 
 
+OnCommands = Callable[[Sequence[str], TrustedRoot, DeviceIdentity, int], None]
+"""Envelopes, the root and device they must hold under, and the time raised to the floor."""
+
+
 @dataclass(frozen=True)
 class InForce:
     """The statement and policy that count now."""
@@ -89,11 +94,14 @@ class Inbox:
 
     Attributes:
         in_force: the last good statement and policy, or None before the first.
+        on_commands: takes the commands of every good statement, whatever becomes of its policy: they
+            authenticate themselves, and a wipe does not wait for an image.
     """
 
     def __init__(self, state: State, paths: Paths) -> None:
         self._state = state
         self._paths = paths
+        self.on_commands: OnCommands = lambda *_: None
         self.in_force: InForce | None = self._load()
 
     def _load(self) -> InForce | None:
@@ -154,13 +162,15 @@ class Inbox:
         root = self._follow(before)
         position = self._state.position()
         time = reference_time(now, position.time_floor)
+        device = DeviceIdentity(identity.tenant, identity.device_id, identity.enrol_epoch)
         verified = verify_statement(
             read_bounded(self._paths.inbox / "statement.dsse", LIMITS.statement_bytes),
             root=root,
-            device=DeviceIdentity(identity.tenant, identity.device_id, identity.enrol_epoch),
+            device=device,
             last=LastStatement(position.seq, position.sha256) if position.seq else None,
             now=time,
         )
+        self.on_commands(verified.statement.commands, root, device, time)
         if verified.unchanged:
             if position.last_refusal:
                 self._state.put("position", msgspec.structs.replace(position, last_refusal=""))

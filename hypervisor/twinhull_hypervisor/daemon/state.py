@@ -44,6 +44,7 @@ Document = Literal[
     "device-answers",
     "device-ports",
     "kill-switches",
+    "commands",
 ]
 
 

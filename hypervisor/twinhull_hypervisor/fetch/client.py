@@ -46,6 +46,12 @@ class ImageProgress(msgspec.Struct, frozen=True):
     error: str
 
 
+class Signed(msgspec.Struct, frozen=True):
+    """A receipt as the server got it."""
+
+    envelope: str
+
+
 class FetchClient:
     """Talks to ``twinhull-fetch serve``. Methods block (call them in a thread); all raise HelperUnreachable,
     and RemoteError with fetch's or the server's own words."""
@@ -79,6 +85,10 @@ class FetchClient:
     def report(self, body: str) -> None:
         """Post a report, JSON of at most 32 KiB."""
         self._call("report", dict, {"body": body}, timeout=120.0)
+
+    def receipt(self, body: str) -> str:
+        """Sign a receipt (its canonical text) with the device key and post it; the signed envelope."""
+        return self._call("receipt", Signed, {"body": body}, timeout=120.0).envelope
 
     def forget(self) -> None:
         """Drop the enrolment."""

@@ -70,6 +70,11 @@ class Follower:
         async with self._client() as client:
             await client.post("/v1/report", body.encode(), LIMITS.error_bytes)
 
+    async def post_receipt(self, envelope: bytes) -> None:
+        """Post a signed receipt. Raises like ``FleetClient.request``."""
+        async with self._client() as client:
+            await client.post("/v1/receipt", envelope, LIMITS.error_bytes)
+
     def repository(self) -> tuple[Repository, PoolFetcher]:
         """The repository plane of this server, over a connection pinned to it."""
         context: ssl.SSLContext = pinned_context(self.identity.server_ca)

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
+from securesystemslib.signer import CryptoSigner
 from twinhull_policy.trust.documents import ImageReference
+from twinhull_policy.trust.receipt import parse_receipt, sign_receipt
 from twinhull_policy.trust.token import parse_token
 
 from .. import ipc
@@ -91,6 +93,7 @@ class Service:
             "sync": self._verb_sync,
             "image": self._verb_image,
             "report": self._verb_report,
+            "receipt": self._verb_receipt,
             "forget": self._verb_forget,
         }
 
@@ -154,6 +157,18 @@ class Service:
         arguments = _arguments(untrusted, ReportArguments, fds)
         self._in_loop(self._enrolled().report(arguments.body))
         return {}
+
+    def _verb_receipt(self, untrusted: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        arguments = _arguments(untrusted, ReportArguments, fds)
+        follower = self._enrolled()
+        receipt = parse_receipt(arguments.body.encode())
+        identity = follower.identity
+        own = (identity.tenant, identity.device_id, identity.enrol_epoch)
+        if (receipt.tenant, receipt.device_id, receipt.enrol_epoch) != own:
+            raise BadArguments(detail="the receipt is of another enrolment")
+        envelope = sign_receipt(receipt, CryptoSigner(self._store.key()))
+        self._in_loop(follower.post_receipt(envelope))
+        return {"envelope": envelope.decode()}
 
     def _verb_forget(self, _untrusted: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         _refuse_descriptors(fds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 from pathlib import Path
 
 from twinhull_hypervisor.storage.errors import DiskFull
@@ -58,3 +59,16 @@ def sync_file(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def overwrite_head(path: Path, length: int) -> None:
+    """Overwrite the first ``length`` bytes of a file with random ones; nothing to do when there is none."""
+    try:
+        file = path.open("r+b", buffering=0)
+    except FileNotFoundError:
+        return
+    with file:
+        left = min(length, os.fstat(file.fileno()).st_size)
+        while left > 0:
+            left -= file.write(secrets.token_bytes(min(left, 2**20)))
+        os.fsync(file.fileno())

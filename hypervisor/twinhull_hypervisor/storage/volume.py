@@ -19,10 +19,13 @@ from twinhull_policy.names import Partition
 
 from twinhull_hypervisor.run import last_line, run
 from twinhull_hypervisor.storage.errors import DiskFull, NoVolume, VolumeExists, VolumeFailed, VolumeLocked
-from twinhull_hypervisor.storage.files import publish, sync_directory, sync_file
+from twinhull_hypervisor.storage.files import overwrite_head, publish, sync_directory, sync_file
 from twinhull_hypervisor.storage.keys import Argon2Cost, KeyFile, wipe
 
 DISK_GIB = range(1, 16 * 1024 + 1)
+HEAD_BYTES = 8 * 2**20
+"""Of an overlay, overwritten when it is destroyed. QEMU writes its LUKS header, 2 MiB (crypto/block-luks.c:
+eight slots of 4000 stripes), right behind the qcow2 header's first clusters."""
 QEMU_IMG_SECONDS = 60.0
 FORMAT_ATTEMPTS = 8
 UNMEASURED = b"Unable to get accurate CPU usage"
@@ -215,6 +218,8 @@ class QemuLuksVolume:
         if self._paths.overlay.exists():
             publish(self._paths.overlay, self._discarded)
         self.keys.destroy()
+        # The disk's own header holds its master key under ours; so no backup of keys.json helps either.
+        overwrite_head(self._discarded, HEAD_BYTES)
         for path in (self._discarded, self._paths.nvram):
             path.unlink(missing_ok=True)
         sync_directory(self._paths.directory)
