@@ -12,6 +12,7 @@ from twinhull_hypervisor.domain.grade import grade, mac_driver, read_facts
 from twinhull_hypervisor.domain.probe import ProbeResult, probe_kvm
 from twinhull_hypervisor.domain.spec import Accelerator
 from twinhull_hypervisor.run import run
+from twinhull_images.boot import unpacked_kernel
 
 from tests.support.hypervisor import passable_directory
 
@@ -39,7 +40,7 @@ def kernel() -> Iterator[Path]:
         archive = next(directory.glob("*.deb"))
         run(["dpkg", "-x", archive, directory / "kernel"], timeout=120)
         image = next((directory / "kernel/boot").glob("vmlinuz-*"))
-        (directory / "vmlinuz").write_bytes(image.read_bytes())
+        (directory / "vmlinuz").write_bytes(unpacked_kernel(image.read_bytes()))
         (directory / "vmlinuz").chmod(0o444)
         yield directory / "vmlinuz"
 

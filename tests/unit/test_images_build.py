@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
+import lzma
+import struct
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from twinhull_images import cache
-from twinhull_images.boot import module_order
+from twinhull_images.boot import module_order, unpacked_kernel
 from twinhull_images.cache import Image, Manifest, cache_key
 from twinhull_images.progress import Event, Progress, lines
 from twinhull_images.recipe import RECIPES, TAILORINGS, Kind
@@ -93,6 +96,17 @@ def test_modules_are_loaded_after_what_they_need() -> None:
         "kernel/lib/crc16.ko",
         "kernel/fs/ext4/ext4.ko",
     ]
+
+
+@pytest.mark.parametrize(
+    ("compressed", "comes_out"), [(lzma.compress(b"\x7fELF"), b"\x7fELF"), (gzip.compress(b"\x7fELF"), None)]
+)
+def test_a_kernel_is_unpacked_or_stays_what_it_is(compressed: bytes, comes_out: bytes | None) -> None:
+    setup = bytearray(5 * 512)
+    setup[0x1F1] = 4
+    struct.pack_into("<II", setup, 0x248, 16, len(compressed) + 4)
+    image = bytes(setup) + bytes(16) + compressed + struct.pack("<I", 4) + b"rest"
+    assert unpacked_kernel(image) == (image if comes_out is None else comes_out)
 
 
 @pytest.mark.parametrize("tailoring", TAILORINGS, ids=lambda tailoring: tailoring.partition)

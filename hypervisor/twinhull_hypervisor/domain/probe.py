@@ -28,7 +28,8 @@ BANNER = b"Linux version "
 ROOT_SEARCH = b"VFS: Unable to mount root fs"
 """The panic of mount_block_root in the kernel's init/do_mounts.c."""
 OUTPUT_LIMIT = 1024 * 1024
-COMMAND_LINE = "console=ttyS0,115200 panic=-1 root=/dev/none"
+COMMAND_LINE = "earlyprintk=serial,ttyS0,115200 console=ttyS0,115200 panic=-1 root=/dev/none"
+"""It prints from its first moment on, so that slow and stuck look different."""
 MEMORY_MIB = 256
 LONGEST_SECONDS = 300.0
 """Ends a kernel that prints for ever; a nested one in an emulated machine has been seen to take 60."""
@@ -54,7 +55,7 @@ def probe_kvm(
     """Boot ``kernel`` once and say whether it ran. Never raises for a machine that does not work.
 
     Args:
-        kernel: a bzImage that ``uid`` may read (libvirt does not change its owner), with a serial console.
+        kernel: a Linux kernel with a serial console that ``uid`` may read (libvirt leaves its owner).
         silence_seconds: how long the kernel may print nothing, 1 to 120, before it counts as stuck. A whole
             KVM boot takes 1 to 2; nested in something slow it takes long, and goes on printing.
         uid, gid: whom QEMU runs as; under KVM it must be allowed to open /dev/kvm.

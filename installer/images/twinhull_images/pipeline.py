@@ -117,7 +117,8 @@ def _build(
         root_uuid = str(uuid.uuid5(uuid.NAMESPACE_OID, key))
         boot.make_ramdisk(root, root_uuid, work / "ramdisk", work / "initrd", log, tick)
         boot.make_efi_program(root, root_uuid, work / "initrd", work, work / "boot.efi", log, tick)
-        shutil.copyfile(root / "boot" / f"vmlinuz-{boot.kernel_release(root)}", result / PROBE_KERNEL)
+        kernel = root / "boot" / f"vmlinuz-{boot.kernel_release(root)}"
+        (result / PROBE_KERNEL).write_bytes(boot.unpacked_kernel(kernel.read_bytes()))
     for tailoring in TAILORINGS:
         name = f"{tailoring.partition}-{recipe.kind}"
         raw, file = work / f"{name}.raw", result / f"{name}.qcow2"

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .recipe import FILES, Recipe, Tailoring
+from .recipe import Recipe, Tailoring
 from .run import run
 from .sources import Source
 
 PERSON_UID = 1000
-DPKG_SETTINGS = Path("etc/dpkg/dpkg.cfg.d/twinhull")
+DPKG_SETTINGS = "etc/dpkg/dpkg.cfg.d/twinhull*"
 # Work nobody needs in a guest whose base is replaced as a whole; each costs seconds of an emulated boot.
 MASKED_UNITS = (
     "apt-daily.service",
@@ -76,7 +76,7 @@ def install(
         "--variant=apt",
         "--format=directory",
         f"--aptopt={settings}",
-        f"--dpkgopt={FILES / 'common' / DPKG_SETTINGS}",
+        *(f"--dpkgopt={path}" for layer in recipe.shared_layers() for path in layer.glob(DPKG_SETTINGS)),
         "--dpkgopt=force-unsafe-io",
         f"--include={','.join(recipe.packages)}",
     ]
