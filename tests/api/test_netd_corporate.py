@@ -107,6 +107,32 @@ def test_wireguard_killed_fails_closed_and_is_mended_under_the_guest(net: NetdLa
     assert net.client.status().state == "up"
 
 
+def test_a_network_that_is_cut_lets_nothing_out_and_comes_back_under_the_guest(net: NetdLab) -> None:
+    net.corporate_up()
+    guest = net.guest(CORPORATE)
+    assert "company intranet" in net.fetch(guest, INTRANET)
+    with capture(net.lab, "th-underlay", "uplink0") as underlay:
+        for _ in range(2):
+            net.client.corporate_cut()
+            assert net.lab.links("th-corporate") == {"lo": False, "th-corp0": False}
+            assert net.client.status().state == "blocked"
+        with pytest.raises(RemoteError):
+            net.client.adopt(CORPORATE)
+        assert net.fetch(guest, INTRANET, 3).startswith("failed")
+        seen = underlay.until_planted("198.51.100.1")
+    assert leaks(seen) == []
+    net.corporate_up()
+    assert net.client.status().corporate.confined
+    assert "company intranet" in net.fetch(guest, INTRANET)
+
+
+def test_a_network_that_was_never_built_can_be_cut(net: NetdLab) -> None:
+    net.client.corporate_cut()
+    assert net.client.status().state == "down"
+    net.corporate_up()
+    assert net.client.status().tunnel.kind
+
+
 def test_netd_killed_changes_nothing_and_finds_everything_again(net: NetdLab) -> None:
     net.corporate_up()
     guest = net.guest(CORPORATE)

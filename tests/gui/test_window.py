@@ -8,7 +8,7 @@ import re
 import signal
 from functools import partial
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -28,7 +28,7 @@ from twinhull_client.viewer.canvas import sealed_memory
 from twinhull_hypervisor.domain.grade import HostFacts
 from twinhull_hypervisor.domain.grade import grade as judge
 from twinhull_hypervisor.domain.probe import ProbeResult
-from twinhull_policy.api.types import Grade, PartitionInfo, PartitionState
+from twinhull_policy.api.types import Grade, LeaseInfo, PartitionInfo, PartitionState
 from twinhull_policy.errors import ErrorReport
 from twinhull_policy.example import example_policy
 from twinhull_policy.parse import canonical
@@ -159,6 +159,27 @@ def test_policy_in_plain_words_with_the_exact_bytes(
     card = window.home.policy
     qtbot.waitUntil(lambda: card.grid.count() == 2 * len(policy_words(example_policy())), timeout=20000)
     assert msgspec.json.decode(card.exact.toPlainText()) == msgspec.json.decode(document)
+
+
+@pytest.mark.parametrize(
+    ("stage", "said"),
+    [
+        ("none", ""),
+        ("held", ""),
+        ("warning", "The company has not been heard of. It locks in 24 hours"),
+        ("no-network", "The company has not been heard of. It locks in 24 hours"),
+        ("locked", "The corporate computer is locked. It locks in 24 hours"),
+    ],
+)
+def test_a_lease_that_runs_out_is_said_on_the_first_page(
+    window: MainWindow, standin: StandInDaemon, qtbot: QtBot, stage: Any, said: str
+) -> None:
+    lease = LeaseInfo(stage=stage, reason="It locks in 24 hours unless the server is heard of.")
+    window.home.show_status(msgspec.structs.replace(standin.status, lease=lease))
+    problem = window.home.lease_problem
+    assert problem.isVisibleTo(window.home) == bool(said)
+    assert problem.sentence.text().startswith(said)
+    assert "nothing of the corporate computer is lost" in problem.next_step.text() or not said
 
 
 def test_unreachable_daemon_is_said(

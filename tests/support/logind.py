@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -30,6 +32,34 @@ class Logind(LogindManager):
     def __init__(self) -> None:
         super().__init__()
         self.sessions: dict[str, Session] = {}
+        self._lock: int | None = None
+
+    @dbus_method_async_override()
+    async def inhibit(self, what: str, who: str, why: str, mode: str) -> int:
+        """A delay lock; ``delayed`` tells whether somebody holds one."""
+        reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        if self._lock is not None:
+            os.close(self._lock)
+        self._lock = reading
+        # The reply duplicates the descriptor when it is built, in this same step of the loop.
+        asyncio.get_running_loop().call_soon(os.close, writing)
+        return writing
+
+    @property
+    def delayed(self) -> bool:
+        """Whether the computer would wait before it sleeps."""
+        if self._lock is None:
+            return False
+        try:
+            return os.read(self._lock, 1) != b""
+        except BlockingIOError:
+            return True
+
+    def close(self) -> None:
+        """Let go of the lock's other end."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     @dbus_method_async_override()
     async def list_sessions(self) -> list[tuple[str, int, str, str, str]]:
@@ -55,4 +85,5 @@ async def running_logind(*sessions: Session) -> AsyncIterator[Logind]:
     finally:
         for handle in handles:
             handle.stop()
+        logind.close()
         bus.close()

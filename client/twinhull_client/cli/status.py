@@ -8,7 +8,7 @@ from twinhull_client.cli import output
 from twinhull_client.cli.daemon import call
 
 if TYPE_CHECKING:
-    from twinhull_policy.api.types import EnrolmentInfo, Grade, ImageInfo, PolicyInfo, VpnInfo
+    from twinhull_policy.api.types import EnrolmentInfo, Grade, ImageInfo, LeaseInfo, PolicyInfo, VpnInfo
 
 
 def status(json: output.Json = False) -> None:
@@ -25,7 +25,7 @@ def status(json: output.Json = False) -> None:
     _images([image for image in state.images if not image.ready])
     output.say()
     show_vpn(state.vpn)
-    _policy(state.policy)
+    _policy(state.policy, state.lease)
     _enrolment(state.enrolment)
     _grade(state.grade)
 
@@ -53,7 +53,8 @@ def _images(arriving: list[ImageInfo]) -> None:
         output.say(f"Image {image.name} for {image.partition}: {share} % of {output.size(image.size_bytes)}")
 
 
-def _policy(policy: PolicyInfo) -> None:
+def _policy(policy: PolicyInfo, lease: LeaseInfo) -> None:
+    warned = lease.stage not in ("none", "held")
     output.fields(
         f"Policy: {policy.name}" if policy.sequence else "Policy: none yet",
         [
@@ -61,6 +62,7 @@ def _policy(policy: PolicyInfo) -> None:
             ("applied", output.when(policy.applied_at)),
             ("expires", output.when(policy.expires_at)),
             ("lease until", output.when(policy.lease_ends_at)),
+            ("lease", f"{lease.stage}. {lease.reason}" if warned else ""),
             ("last refusal", policy.last_refusal),
         ],
     )

@@ -29,6 +29,7 @@ from twinhull_client.gui.words import (
     check_name,
     computer_name,
     image_name,
+    lease_report,
     policy_words,
     size_words,
     vpn_words,
@@ -318,7 +319,7 @@ class HomePage(QWidget):
         self.summary = label(role="subtitle")
         self.switches = SwitchBar(colours)
         self.devices = button("", self.devices_wanted.emit)
-        self.switch_problem, self.devices_problem = Problem(), Problem()
+        self.switch_problem, self.devices_problem, self.lease_problem = Problem(), Problem(), Problem()
         self.partitions = {name.value: PartitionCard(name.value) for name in Partition}
         self.vpn, self.policy, self.grade, self.storage = VpnCard(), PolicyCard(), GradeCard(), StorageCard()
         self._sides = (QVBoxLayout(), QVBoxLayout())
@@ -350,6 +351,7 @@ class HomePage(QWidget):
         page = QWidget()
         column = QVBoxLayout(page)
         column.setSpacing(20)
+        column.addWidget(self.lease_problem)
         column.addWidget(self.devices_problem)
         columns = QHBoxLayout()
         columns.setSpacing(20)
@@ -375,6 +377,7 @@ class HomePage(QWidget):
         """Show a fresh status everywhere."""
         enrolment = status.enrolment
         self.switches.show_info(status.kill_switches)
+        self.lease_problem.say(lease_report(status.lease))
         self.devices_problem.say(problem_report(status.devices_problem))
         self.summary.setText(
             self.tr("Looked after by {tenant} as {device} · {contact}").format(

@@ -7,7 +7,8 @@ import time
 from typing import Literal
 
 from PySide6.QtCore import QCoreApplication
-from twinhull_policy.api.types import PartitionInfo, VpnInfo
+from twinhull_policy.api.types import LeaseInfo, PartitionInfo, VpnInfo
+from twinhull_policy.errors import ErrorReport, RemoteError, TwinhullError
 from twinhull_policy.model import Direction, Policy
 
 Tone = Literal["good", "warn", "bad", "idle"]
@@ -123,6 +124,18 @@ def check_name(name: str) -> str:
     return known.get(name) or name.replace("-", " ").strip().capitalize()
 
 
+def lease_report(lease: LeaseInfo) -> TwinhullError | None:
+    """What the person is to know of a lease that runs out, told as an error is; None while it is held."""
+    if lease.stage in ("none", "held"):
+        return None
+    locked = lease.stage in ("locked", "destroy")
+    message = tr("The corporate computer is locked.") if locked else tr("The company has not been heard of.")
+    step = tr(
+        "Connect this laptop to the internet and wait a minute; nothing of the corporate computer is lost."
+    )
+    return RemoteError(ErrorReport("TH-PAR-020", f"{message} {lease.reason}", step, 4))
+
+
 def policy_words(policy: Policy) -> list[tuple[str, str]]:
     """What a policy means for the person: pairs of subject and sentence."""
     share = policy.partition
@@ -163,9 +176,9 @@ def policy_words(policy: Policy) -> list[tuple[str, str]]:
         (
             tr("Without contact"),
             (
-                tr("After {hours} hours offline it is to be locked and erased. Not enforced yet.")
+                tr("After {hours} hours offline it locks; later its keys are to be destroyed.")
                 if policy.lease.action == "wipe"
-                else tr("After {hours} hours offline it is to be locked. Not enforced yet.")
+                else tr("After {hours} hours offline it locks. Nothing of it is lost.")
             ).format(hours=policy.lease.offline_hours),
         ),
         (

@@ -39,7 +39,9 @@ class Authority(Protocol):
         """Return if allowed. Raises NotAuthorised or AuthorityUnreachable."""
 
 
-class _PolkitInterface(DbusInterfaceCommonAsync, interface_name="org.freedesktop.PolicyKit1.Authority"):
+class PolkitInterface(DbusInterfaceCommonAsync, interface_name="org.freedesktop.PolicyKit1.Authority"):
+    """The part of polkit's authority that is used."""
+
     @dbus_method_async(input_signature="(sa{sv})sa{ss}us", result_signature="(bba{ss})")
     async def check_authorization(
         self,
@@ -56,7 +58,7 @@ class Polkit:
     """The system's polkit authority."""
 
     def __init__(self, bus: SdBus) -> None:
-        self._proxy = _PolkitInterface.new_proxy(
+        self._proxy = PolkitInterface.new_proxy(
             "org.freedesktop.PolicyKit1", "/org/freedesktop/PolicyKit1/Authority", bus
         )
 

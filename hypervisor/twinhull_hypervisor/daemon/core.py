@@ -6,6 +6,7 @@ Start-up and recovery are the same code (P9): read the state, look at what libvi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -27,8 +28,10 @@ from .device_commands import DeviceCommands
 from .devices import DeviceManager
 from .fleet import Fleet
 from .host import Host
+from .lease import LOOK_SECONDS, LeaseKeeper
 from .network import Networks
 from .partitions import Partitions
+from .session import Sleep
 from .state import State
 
 logger = logging.getLogger(__name__)
@@ -59,6 +62,8 @@ class Core:
         host: Host,
         device_manager: DeviceManager,
         devices: DeviceCommands,
+        lease: LeaseKeeper,
+        sleep: Sleep,
     ) -> None:
         self.partitions = partitions
         self.fleet = fleet
@@ -70,10 +75,14 @@ class Core:
         self._state = state
         self._networks = networks
         self._host = host
+        self._lease = lease
+        self._sleep = sleep
+        self._lease_looked = asyncio.Event()
         self._started_at = time.time()
 
     async def run(self) -> None:
         """Reconcile with what is there, then follow the server and look after the tunnel until cancelled."""
+        await self._enforce_lease()
         settled = await self.partitions.reconcile()
         async with asyncio.TaskGroup() as tasks:
             if not settled:
@@ -82,6 +91,33 @@ class Core:
             tasks.create_task(self.fleet.run())
             tasks.create_task(self._device_manager.run())
             tasks.create_task(self._look_after_tunnel())
+            tasks.create_task(self._keep_lease())
+            tasks.create_task(self._sleep_and_wake())
+
+    def poke_lease(self) -> None:
+        """Look at the lease now instead of within LOOK_SECONDS."""
+        self._lease_looked.set()
+
+    async def _keep_lease(self) -> None:
+        while True:
+            self._lease_looked.clear()
+            await self._enforce_lease()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._lease_looked.wait()
+
+    async def _enforce_lease(self) -> None:
+        try:
+            await self.partitions.enforce_lease()
+        except TwinhullError as error:
+            logger.warning("lease: %s", error.message)
+
+    async def _sleep_and_wake(self) -> None:
+        async for sleeping in self._sleep.phases():
+            try:
+                await self.partitions.sleeps(sleeping)
+            except TwinhullError as error:
+                logger.warning("sleep: %s", error.message)
 
     async def _try_kvm(self) -> None:
         """Find out early whether KVM works, so that neither a status nor a start has to wait for it."""
@@ -96,6 +132,7 @@ class Core:
         self.on_change(what)
         if what in ("policy", "partitions"):
             self._device_manager.poke()
+            self.poke_lease()
         if what == "policy" and self.partitions.is_up(Partition.CORPORATE):
             self.partitions.refresh_network()
 
@@ -111,7 +148,8 @@ class Core:
                 last = ""
                 continue
             vpn = await self._networks.vpn()
-            if vpn.state in ("down", "blocked", "error"):
+            lost = vpn.state in ("down", "blocked", "error")
+            if lost and self._lease.network_allowed(Partition.CORPORATE):
                 logger.warning("the tunnel is %s: %s", vpn.state, vpn.reason)
                 await self.partitions.repair_network()
             if vpn.state != last:
@@ -130,6 +168,7 @@ class Core:
             partitions=partitions,
             images=self.fleet.image_infos(),
             grade=await asyncio.to_thread(self._host.grade),
+            lease=self._lease.info(),
             owner_phrase=self._settings.owner_phrase,
             kill_switches=self._device_manager.memory.switches,
             devices_problem=self._device_manager.problem,
@@ -146,7 +185,7 @@ class Core:
             sha256=position.policy_sha256,
             applied_at=position.applied_at,
             expires_at=float(in_force.statement.expires_at),
-            lease_ends_at=float(in_force.statement.issued_at + in_force.policy.lease.offline_hours * 3600),
+            lease_ends_at=self._lease.ends_at(),
             document=msgspec.json.encode(in_force.policy).decode(),
             last_refusal=position.last_refusal,
         )

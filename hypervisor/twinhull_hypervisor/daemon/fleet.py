@@ -68,7 +68,9 @@ class Fleet:
         images: ImageStore,
         client: FetchClient,
         on_change: Callable[[str], None],
+        now: Callable[[], float] = time.time,
     ) -> None:
+        self._now = now
         self.connected = False
         self.inbox = inbox
         self._state = state
@@ -113,7 +115,7 @@ class Fleet:
             return
         async with self._accepting:
             try:
-                changed = await asyncio.to_thread(self.inbox.accept, int(time.time()))
+                changed = await asyncio.to_thread(self.inbox.accept, int(self._now()))
             except TwinhullError as error:
                 logger.warning("refused: %s %s", error.code, error.message)
                 self._on_change("policy")

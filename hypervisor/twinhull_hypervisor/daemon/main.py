@@ -34,11 +34,12 @@ from .fleet import Fleet
 from .host import Host
 from .images import ImageStore
 from .inbox import Inbox
+from .lease import Clocks, LeaseKeeper, SystemClocks
 from .network import Networks
 from .partitions import Partitions
 from .paths import Paths
 from .service import DaemonService
-from .session import LogindScreen
+from .session import LogindScreen, LogindSleep
 from .specs import Specs
 from .state import State
 
@@ -63,9 +64,23 @@ class NameTaken(TwinhullError):
 
 
 def build(
-    paths: Paths, settings: HostSettings, probe_kernel: Path, loop: asyncio.AbstractEventLoop, bus: SdBus
+    paths: Paths,
+    settings: HostSettings,
+    probe_kernel: Path,
+    loop: asyncio.AbstractEventLoop,
+    bus: SdBus,
+    *,
+    release: str,
+    clocks: Clocks | None = None,
+    libvirt_uri: str = SYSTEM,
 ) -> tuple[Core, Hypervisor]:
-    """Put the rooms together; nothing runs yet."""
+    """Put the rooms together; nothing runs yet.
+
+    Args:
+        release: Twinhull's own version.
+        clocks: the kernel's unless given.
+        libvirt_uri: the system's libvirt unless given.
+    """
     for directory in (paths.images, *(paths.volume(name) for name in Partition)):
         directory.mkdir(parents=True, exist_ok=True)
         # QEMU's users pass through to their own files; said apart from mkdir, which the umask would narrow.
@@ -80,11 +95,20 @@ def build(
         with contextlib.suppress(RuntimeError):  # the loop is closed: we are on the way out
             loop.call_soon_threadsafe(partitions.handle, event)
 
-    hypervisor = Hypervisor(SYSTEM, on_event)
+    hypervisor = Hypervisor(libvirt_uri, on_event)
     images = ImageStore(paths.images)
     host = Host(hypervisor, settings, state, probe_kernel)
-    networks = Networks(NetdClient(paths.netd_socket), settings)
-    fleet = Fleet(state, paths, Inbox(state, paths), images, FetchClient(paths.fetch_socket), on_change)
+    inbox = Inbox(state, paths)
+    clocks = clocks or SystemClocks()
+    lease = LeaseKeeper(
+        state=state,
+        clocks=clocks,
+        in_force=lambda: inbox.in_force,
+        on_change=on_change,
+    )
+    networks = Networks(NetdClient(paths.netd_socket), settings, lease.network_allowed)
+    fetch = FetchClient(paths.fetch_socket)
+    fleet = Fleet(state, paths, inbox, images, fetch, on_change, lambda: clocks.read().wall)
     volumes = {name: QemuLuksVolume(name, paths.volume(name)) for name in Partition}
     host.encryption = volumes[Partition.CORPORATE].kind
     devd = DevdClient(paths.devd_socket)
@@ -109,9 +133,10 @@ def build(
         volumes=volumes,
         on_change=on_change,
         pci_for=devices.pci_for,
+        lease=lease,
     )
     core = Core(
-        version=version("twinhull"),
+        version=release,
         settings=settings,
         state=state,
         fleet=fleet,
@@ -120,6 +145,8 @@ def build(
         host=host,
         device_manager=device_manager,
         devices=devices,
+        lease=lease,
+        sleep=LogindSleep(bus),
     )
     return core, hypervisor
 
@@ -127,7 +154,7 @@ def build(
 async def serve(bus: SdBus, paths: Paths, settings: HostSettings, probe_kernel: Path) -> None:
     """Serve until SIGTERM or SIGINT; guests go on after it."""
     loop = asyncio.get_running_loop()
-    core, hypervisor = build(paths, settings, probe_kernel, loop, bus)
+    core, hypervisor = build(paths, settings, probe_kernel, loop, bus, release=version("twinhull"))
     service = DaemonService(core, Polkit(bus))
     service.export_to_dbus(OBJECT_PATH, bus)
     try:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
+import msgspec
 from twinhull_policy.api.types import VpnInfo, VpnProof
 from twinhull_policy.errors import TwinhullError
 from twinhull_policy.names import Partition
@@ -28,11 +30,19 @@ class NoVpnInPolicy(TwinhullError):
 
 
 class Networks:
-    """Both partitions' networks, through netd."""
+    """Both partitions' networks, through netd.
 
-    def __init__(self, client: NetdClient, settings: HostSettings) -> None:
+    Args:
+        allowed: whether a partition may have a network now (the corporate one has a lease).
+    """
+
+    def __init__(
+        self, client: NetdClient, settings: HostSettings, allowed: Callable[[Partition], bool]
+    ) -> None:
         self._client = client
         self._settings = settings
+        self._allowed = allowed
+        self._cut = False
         self._lock = asyncio.Lock()
 
     async def public_key(self) -> str:
@@ -40,11 +50,15 @@ class Networks:
         return await asyncio.to_thread(self._client.identity)
 
     async def bring_up(self, partition: Partition, in_force: InForce | None) -> None:
-        """Build a partition's namespace, or bring it to what the policy says now. Idempotent."""
+        """Build a partition's namespace, or bring it to what the policy and the lease say now. Idempotent."""
         async with self._lock:
             if partition is Partition.PERSONAL:
                 await asyncio.to_thread(self._client.personal_up, self._settings.personal_dns)
                 return
+            if not self._allowed(partition):
+                await self._take_away()
+                return
+            self._cut = False
             if in_force is None or not in_force.statement.vpn_addresses:
                 raise NoVpnInPolicy
             vpn = in_force.policy.vpn
@@ -57,12 +71,24 @@ class Networks:
                 mtu=vpn.mtu,
             )
 
+    async def _take_away(self) -> None:
+        """Cut the corporate guest off; once is enough, as nobody but this process gives it a network."""
+        if not self._cut:
+            await asyncio.to_thread(self._client.corporate_cut)
+            self._cut = True
+
     async def tap(self, partition: Partition) -> str:
         """A fresh tap for QEMU to open, still outside every namespace and down."""
         return await asyncio.to_thread(self._client.tap, partition)
 
     async def adopt(self, partition: Partition) -> None:
-        """Move the tap into its namespace; raises unless the namespace then holds what it may hold."""
+        """Move the tap into its namespace; raises unless the namespace then holds what it may hold.
+
+        A partition that may have no network now keeps an unplugged cable.
+        """
+        if not self._allowed(partition):
+            await self.bring_up(partition, None)
+            return
         await asyncio.to_thread(self._client.adopt, partition)
 
     async def down(self, partition: Partition) -> None:
@@ -73,9 +99,13 @@ class Networks:
     async def vpn(self) -> VpnInfo:
         """The corporate tunnel as it is this moment."""
         try:
-            return await asyncio.to_thread(self._client.vpn_info)
+            info = await asyncio.to_thread(self._client.vpn_info)
         except TwinhullError as error:
             return VpnInfo(state="error", reason=error.message)
+        if info.state in ("down", "blocked") and not self._allowed(Partition.CORPORATE):
+            reason = "It was taken away because the company's server was not heard of for too long."
+            return msgspec.structs.replace(info, state="down", reason=reason)
+        return info
 
     async def prove(self) -> VpnProof:
         """Run the canaries."""

@@ -67,3 +67,13 @@ class StillRunning(TwinhullError):
 
     code = "TH-PAR-009"
     next_step = "Look at its screen, or cut its power with 'twinhull partition stop --force'."
+
+
+class LeaseEnded(TwinhullError):
+    """The corporate partition is locked until this laptop hears from the company's server. {reason}"""
+
+    code = "TH-PAR-020"
+    blame = Blame.DENIED
+    next_step = (
+        "Connect to the internet and wait a minute; nothing is lost. 'twinhull status' shows the lease."
+    )

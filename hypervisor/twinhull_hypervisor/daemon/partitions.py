@@ -26,6 +26,7 @@ from ..domain.spec import domain_name
 from ..storage.volume import QemuLuksVolume, VolumeState
 from .fleet import Fleet
 from .images import ImageStore
+from .lease import LeaseKeeper, lease_step
 from .network import Networks
 from .partition_errors import (
     AlreadyCreated,
@@ -38,8 +39,9 @@ from .partition_errors import (
     PassphraseTooShort,
     StillRunning,
 )
+from .partition_view import partition_info
 from .specs import Specs
-from .state import Document, PartitionRecord, State
+from .state import PARTITION_DOCUMENTS, PartitionRecord, State
 
 logger = logging.getLogger(__name__)
 
@@ -49,12 +51,6 @@ SHUTDOWN_SECONDS = 180.0
 """How long a guest may take to shut down before the person is told to force it."""
 SETTLE_SECONDS = (1.0, 2.0, 5.0, 15.0, 60.0)
 """Waits before records and reality are brought together again after that failed; the last one repeats."""
-
-_DOCUMENTS: dict[Partition, Document] = {
-    Partition.CORPORATE: "partition-corporate",
-    Partition.PERSONAL: "partition-personal",
-}
-
 
 PciFor = Callable[[Partition], Awaitable[tuple[list[str], dict[str, list[str]]]]]
 
@@ -72,6 +68,7 @@ class Partitions:
     """Both partitions.
 
     Args:
+        lease: says whether the corporate one may run.
         on_change: told "partitions" whenever a state changed.
         pci_for: says which PCI functions a partition starts with, and which it may not have and why.
     """
@@ -88,8 +85,11 @@ class Partitions:
         volumes: Mapping[Partition, QemuLuksVolume],
         on_change: Callable[[str], None],
         pci_for: PciFor,
+        lease: LeaseKeeper,
     ) -> None:
         self._state = state
+        self._lease = lease
+        self._asleep = False
         self._pci_for = pci_for
         self._hypervisor = hypervisor
         self._fleet = fleet
@@ -105,7 +105,7 @@ class Partitions:
     # What is there
 
     def _record(self, name: Partition) -> PartitionRecord | None:
-        return self._state.get(_DOCUMENTS[name], PartitionRecord)
+        return self._state.get(PARTITION_DOCUMENTS[name], PartitionRecord)
 
     def _existing(self, name: Partition) -> PartitionRecord:
         record = self._record(name)
@@ -114,7 +114,7 @@ class Partitions:
         return record
 
     def _keep(self, name: Partition, record: PartitionRecord) -> None:
-        self._state.put(_DOCUMENTS[name], record)
+        self._state.put(PARTITION_DOCUMENTS[name], record)
 
     async def _machine_state(self, name: Partition) -> MachineState:
         return await asyncio.to_thread(self._machines[name].state)
@@ -133,38 +133,20 @@ class Partitions:
         slot = self._slots[name]
         volume = self._volumes[name]
         if record is None or not record.created:
-            state: PartitionState = slot.doing or "absent"
-            return PartitionInfo(name=name, state=state)
+            return PartitionInfo(name=name, state=slot.doing or "absent")
         try:
             machine = await self._machine_state(name)
         except TwinhullError as error:
             return PartitionInfo(name=name, state="failed", reason=error.message)
-        up = machine in (MachineState.RUNNING, MachineState.PAUSED, MachineState.STOPPING)
-        if slot.doing is not None:
-            state = slot.doing
-        elif up:
-            state = {
-                MachineState.RUNNING: "running",
-                MachineState.PAUSED: "paused",
-            }.get(machine, "stopping")  # type: ignore[assignment]
-        elif record.failure:
-            state = "failed"
-        else:
-            state = "stopped" if volume.state() is VolumeState.UNLOCKED else "locked"
-        resources = self._specs.resources(name, self._fleet.inbox.in_force)
-        return PartitionInfo(
-            name=name,
-            state=state,
-            reason="" if up else record.failure,
-            image=record.image,
-            image_sha256=record.image_sha256,
-            accelerator=record.accelerator if up else "",
+        return partition_info(
+            name,
+            record,
+            machine,
+            doing=slot.doing,
             encryption=volume.kind,
-            unlocked=volume.state() is VolumeState.UNLOCKED or up,
-            memory_mib=resources.memory_mib,
-            vcpus=resources.vcpus,
-            disk_gib=record.disk_gib,
-            started_at=record.started_at if up else 0.0,
+            unlocked=volume.state() is VolumeState.UNLOCKED,
+            resources=self._specs.resources(name, self._fleet.inbox.in_force),
+            barred=self._lease.barred(name),
         )
 
     # What can be done
@@ -212,7 +194,7 @@ class Partitions:
         """Start a partition, or resume it if it is paused; nothing to do when it runs.
 
         Raises:
-            NotCreated, PassphraseNeeded, and whatever refuses a step.
+            NotCreated, PassphraseNeeded, LeaseEnded, and whatever refuses a step.
         """
         slot = self._slots[name]
         async with slot.lock:
@@ -220,6 +202,7 @@ class Partitions:
             machine = await self._machine_state(name)
             if machine is MachineState.RUNNING:
                 return
+            self._lease.require(name)
             if machine is MachineState.PAUSED and record.wanted != "stopped":
                 await self._resume(name, record)
                 return
@@ -269,6 +252,7 @@ class Partitions:
             await asyncio.to_thread(self._start_paused, machine, volume, domain_xml(spec))
             await self._networks.adopt(name)
             self._slots[name].stopped.clear()
+            self._lease.require(name)
             await asyncio.to_thread(machine.resume)
             self._keep(name, msgspec.structs.replace(record, wanted="running"))
             undo.pop_all()
@@ -292,6 +276,7 @@ class Partitions:
 
         Raises:
             StillRunning: the guest did not obey in time.
+            LeaseEnded: it is paused and may not run, not even to shut down; its power can be cut.
         """
         slot = self._slots[name]
         async with slot.lock:
@@ -307,6 +292,7 @@ class Partitions:
                     await asyncio.to_thread(self._machines[name].destroy)
                 else:
                     if machine is MachineState.PAUSED:
+                        self._lease.require(name)
                         await self._networks.adopt(name)
                         await asyncio.to_thread(self._machines[name].resume)
                     await self._shut_down(name)
@@ -353,7 +339,7 @@ class Partitions:
         self._on_change("partitions")
 
     async def resume(self, name: Partition) -> None:
-        """Let a paused partition go on. Raises NotRunning when it is off."""
+        """Let a paused partition go on. Raises NotRunning when it is off, LeaseEnded."""
         async with self._slots[name].lock:
             record = self._existing(name)
             if await self._machine_state(name) is not MachineState.PAUSED:
@@ -361,6 +347,7 @@ class Partitions:
             await self._resume(name, record)
 
     async def _resume(self, name: Partition, record: PartitionRecord) -> None:
+        self._lease.require(name)
         await self._networks.bring_up(name, self._fleet.inbox.in_force)
         await self._networks.adopt(name)
         await asyncio.to_thread(self._machines[name].resume)
@@ -382,8 +369,9 @@ class Partitions:
         self._on_change("partitions")
 
     async def open_display(self, name: Partition) -> int:
-        """A new connection to a running partition's screen. Raises NotRunning."""
+        """A new connection to a running partition's screen. Raises NotRunning, LeaseEnded."""
         self._existing(name)
+        self._lease.require(name)
         if await self._machine_state(name) not in (MachineState.RUNNING, MachineState.PAUSED):
             raise NotRunning(partition=name)
         return await asyncio.to_thread(self._machines[name].open_graphics_fd)
@@ -474,6 +462,32 @@ class Partitions:
             except TwinhullError as error:
                 logger.warning("the corporate network is not up: %s", error.message)
         self._on_change("vpn")
+
+    async def enforce_lease(self) -> None:
+        """Bring the corporate machine to what its lease allows now; idempotent."""
+        name = Partition.CORPORATE
+        async with self._slots[name].lock:
+            record = self._record(name)
+            if record is None or not record.created:
+                return
+            machine = await self._machine_state(name)
+            step = lease_step(self._lease.effects(), machine, held=self._lease.held, asleep=self._asleep)
+            if step.cut:
+                await self._networks.bring_up(name, self._fleet.inbox.in_force)
+            if step.pause:
+                self._lease.hold(True)
+                await asyncio.to_thread(self._machines[name].suspend)
+                self._keep(name, msgspec.structs.replace(record, wanted="paused"))
+                self._on_change("partitions")
+            if step.go_on:
+                await self._resume(name, record)
+            if step.forget:
+                self._lease.hold(False)
+
+    async def sleeps(self, asleep: bool) -> None:
+        """The computer is about to sleep, or woke up: its lease is looked at before a guest goes on."""
+        self._asleep = asleep
+        await self.enforce_lease()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

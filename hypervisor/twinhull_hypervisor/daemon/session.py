@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator
 from typing import Protocol
 
@@ -31,11 +32,22 @@ class Screen(Protocol):
         """True right before the computer sleeps, False after it woke up."""
 
 
+class Sleep(Protocol):
+    """The computer's sleep, for who has something to do before it."""
+
+    def phases(self) -> AsyncIterator[bool]:
+        """True before the computer sleeps, which waits until the next one is asked for; False after that."""
+
+
 class LogindManager(DbusInterfaceCommonAsync, interface_name="org.freedesktop.login1.Manager"):
     """The part of logind's manager that is used."""
 
     @dbus_method_async(result_signature="a(susso)")
     async def list_sessions(self) -> list[tuple[str, int, str, str, str]]:
+        raise NotImplementedError
+
+    @dbus_method_async("ssss", "h")
+    async def inhibit(self, what: str, who: str, why: str, mode: str) -> int:
         raise NotImplementedError
 
     @dbus_signal_async("b")
@@ -80,3 +92,41 @@ class LogindScreen:
         """logind's PrepareForSleep."""
         async for sleeping in self._manager.prepare_for_sleep:
             yield sleeping
+
+
+class LogindSleep:
+    """:class:`Sleep` by a delay lock (https://systemd.io/INHIBITOR_LOCKS/): logind waits for it to be closed,
+    for InhibitDelayMaxSec at most, which is 5 s unless it was set to something else.
+    """
+
+    def __init__(self, bus: SdBus) -> None:
+        self._manager = LogindManager.new_proxy(NAME, "/org/freedesktop/login1", bus)
+        self._lock: int | None = None
+
+    async def phases(self) -> AsyncIterator[bool]:
+        """Holds the lock but while the computer is on its way to sleep; without logind nothing ever comes."""
+        await self._take()
+        try:
+            async for sleeping in self._manager.prepare_for_sleep:
+                if not sleeping:
+                    await self._take()
+                yield sleeping
+                if sleeping:
+                    self._release()
+        finally:
+            self._release()
+
+    async def _take(self) -> None:
+        if self._lock is not None:
+            return
+        why = "The corporate partition stops before its lease could end unseen."
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                self._lock = await self._manager.inhibit("sleep", "Twinhull", why, "delay")
+        except (SdBusBaseError, TimeoutError) as error:
+            logger.warning("no delay lock from logind: %s", error)
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None

@@ -17,6 +17,7 @@ from typing import Literal, TypeVar, get_args
 import msgspec
 from twinhull_policy.api.types import LogEntry
 from twinhull_policy.errors import TwinhullError
+from twinhull_policy.names import Partition
 
 LOG_ROWS = 10_000
 """Log entries kept; older ones go."""
@@ -45,7 +46,14 @@ Document = Literal[
     "device-ports",
     "kill-switches",
     "commands",
+    "lease",
 ]
+
+
+PARTITION_DOCUMENTS: dict[Partition, Document] = {
+    Partition.CORPORATE: "partition-corporate",
+    Partition.PERSONAL: "partition-personal",
+}
 
 
 class StateUnusable(TwinhullError):

@@ -72,6 +72,10 @@ class NetdClient:
             mtu=mtu,
         )
 
+    def corporate_cut(self) -> None:
+        """Take the tunnel away under a guest that may go on; ``corporate_up`` gives it back. Idempotent."""
+        self._call("corporate_cut", Done)
+
     def personal_up(self, dns: Sequence[str]) -> None:
         """Build or mend the personal namespace; ``dns`` are its name servers, at most 4. Idempotent."""
         self._call("personal_up", Done, dns=list(dns))

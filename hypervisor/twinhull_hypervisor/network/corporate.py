@@ -150,6 +150,12 @@ class CorporateSide:
             if CORPORATE.tap in links.links(NAMESPACE):
                 links.set_state(NAMESPACE, CORPORATE.tap, up=False)
 
+    def cut(self) -> None:
+        """Take the tunnel away and leave the guest an unplugged cable; ``up`` gives both back. Idempotent."""
+        if CORPORATE.tap in links.links(NAMESPACE):
+            links.set_state(NAMESPACE, CORPORATE.tap, up=False)
+        wireguard.remove(self.underlay, NAMESPACE)
+
     def down(self) -> None:
         """Empty the namespace: the guest's link first, then the tunnel, then all else. Idempotent."""
         taps.remove(CORPORATE)

@@ -56,6 +56,7 @@ class Netd:
             "corporate_up": self._verb(CorporateArguments, self._corporate_up),
             "personal_up": self._verb(PersonalArguments, self._personal_up),
             "adopt": self._verb(PartitionArgument, self._adopt),
+            "corporate_cut": self._verb(NoArguments, self._corporate_cut),
             "status": self._verb(NoArguments, self._status),
             "prove": self._verb(NoArguments, self._prove),
             "down": self._verb(PartitionArgument, self._down),
@@ -91,6 +92,10 @@ class Netd:
     def _personal_up(self, arguments: PersonalArguments) -> Done:
         self._need_underlay()
         self._personal.up(arguments)
+        return Done()
+
+    def _corporate_cut(self, _: NoArguments) -> Done:
+        self._corporate.cut()
         return Done()
 
     def _adopt(self, arguments: PartitionArgument) -> Done:

@@ -107,6 +107,21 @@ class PolicyInfo(Struct, frozen=True):
     """Code and sentence of the last statement refused, empty if the newest was accepted."""
 
 
+class LeaseInfo(Struct, frozen=True):
+    """How long the corporate partition goes on without the server."""
+
+    stage: Literal["none", "held", "warning", "no-network", "locked", "destroy"] = "none"
+    """``none`` while no policy is in force; the others are ``twinhull_policy.lease.Stage``."""
+    reason: str = ""
+    """In words; empty for ``none``."""
+    offline_seconds: int = 0
+    """Since the last contact, as counted."""
+    next_in_seconds: int = 0
+    """Until the next stage comes by itself; 0 when none does."""
+    locks_in_seconds: int = 0
+    """Until the partition locks; 0 when it has."""
+
+
 class GradeCheck(Struct, frozen=True):
     """One thing the isolation grade rests on."""
 
@@ -188,6 +203,7 @@ class Status(Struct, frozen=True):
     partitions: list[PartitionInfo]
     images: list[ImageInfo]
     grade: Grade
+    lease: LeaseInfo = LeaseInfo()
     owner_phrase: str = ""
     kill_switches: KillSwitches = KillSwitches()
     devices_problem: str = ""
