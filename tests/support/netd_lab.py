@@ -25,6 +25,8 @@ LINKS6 = (  # as the demonstration company's IPv4: namespace, interface, address
     ("th-underlay", "uplink0", "2001:db8:100::2/64"),
     ("th-internet", "laptop0", "2001:db8:100::1/64"),
     ("th-internet", "company0", "2001:db8:113::1/64"),
+    ("th-internet", "laptop0", "fe80::1/64"),
+    ("th-internet", "company0", "fe80::1/64"),
     ("th-gateway", "uplink0", "2001:db8:113::2/64"),
 )
 GATEWAY6 = "[2001:db8:113::2]:51820"

@@ -52,7 +52,7 @@ def missing(wanted: frozenset[str]) -> str:
 
 
 def _foreign_route(plan: CorporatePlan | None) -> str:
-    own = {CORPORATE.gateway.network, CORPORATE.gateway6.network}
+    own = {address.network for address in CORPORATE.addresses(ipv6=True)}
     for route in links.routes(NAMESPACE):
         of_tunnel = route.interface == TUNNEL and route.via is None and route.unicast
         if of_tunnel and (plan is None or route.network in plan.routes or is_own(route, plan)):
@@ -71,7 +71,7 @@ def _foreign_rule() -> str:
 def _foreign_address(plan: CorporatePlan, present: Mapping[str, links.Link]) -> str:
     wanted: dict[str, set[Address]] = {
         TUNNEL: set(plan.addresses),
-        CORPORATE.tap: {CORPORATE.gateway.ip, CORPORATE.gateway6.ip},
+        CORPORATE.tap: {address.ip for address in CORPORATE.addresses(ipv6=plan.ipv6)},
     }
     for name in wanted.keys() & present.keys():
         for address in links.addresses(NAMESPACE, name):

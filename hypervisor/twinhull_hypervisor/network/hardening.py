@@ -33,7 +33,7 @@ IPV6 = {
     "router_solicitations": 0,
     "proxy_ndp": 0,
     "dad_transmits": 0,
-    # No link-local address is made up: the fixed ones are enough to find a neighbour with.
+    # No address is made up: the fixed ones are enough.
     "addr_gen_mode": 1,
 }
 BASE = ("all", "default")

@@ -24,6 +24,10 @@ class Side:
     guest6: IPv6Address
     gateway6: IPv6Interface
 
+    def addresses(self, *, ipv6: bool) -> list[IPv4Interface | IPv6Interface]:
+        """What the tap has in its namespace."""
+        return [self.gateway, *([self.gateway6, LINK_LOCAL] if ipv6 else [])]
+
 
 CORPORATE = Side(
     Partition.CORPORATE,
@@ -43,6 +47,9 @@ PERSONAL = Side(
     IPv6Address("fd74:7768:138::2"),
     IPv6Interface("fd74:7768:138::1/64"),
 )
+LINK_LOCAL = IPv6Interface("fe80::1/64")
+"""On every interface that forwards IPv6 to a neighbour: a router asks for one from a link-local address, and
+not at all without (RFC 4861, section 7.2.2)."""
 SIDES = {side.partition: side for side in (CORPORATE, PERSONAL)}
 
 TUNNEL = "th-wg0"

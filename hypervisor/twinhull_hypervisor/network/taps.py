@@ -44,7 +44,7 @@ def adopt(side: Side, check: Callable[[frozenset[str]], None], *, ipv6: bool) ->
     elif side.tap not in links.links(side.namespace):
         raise TapMissing(partition=side.partition)
     hardening.harden(side.namespace, (side.tap,), ipv6=ipv6)
-    links.set_addresses(side.namespace, side.tap, [side.gateway, *([side.gateway6] if ipv6 else [])])
+    links.set_addresses(side.namespace, side.tap, side.addresses(ipv6=ipv6))
     try:
         check(frozenset({side.tap}))
     except BaseException:
