@@ -112,6 +112,16 @@ def terms(section: LeaseSection) -> Terms:
     )
 
 
+def renew_after(section: LeaseSection) -> int:
+    """Seconds after which the server renews the lease of a laptop that it reaches.
+
+    At half of the time without a warning, so that nobody is warned who is in contact, and at least four times
+    in a lease; no more often than every quarter of an hour.
+    """
+    limits = terms(section)
+    return max(HOUR // 4, min(limits.lock // 4, limits.warning // 2))
+
+
 def begin(issued_at: int, now: Reading, before: LeaseClock | None) -> LeaseClock:
     """The clock of a lease that is accepted now.
 

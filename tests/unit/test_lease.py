@@ -19,6 +19,7 @@ from twinhull_policy.lease import (
     advance,
     begin,
     decide_lease,
+    renew_after,
     seconds_to_next,
     stage,
     terms,
@@ -149,6 +150,17 @@ def test_in_words(hours: int, proven: int, verdict: str, rule: str, part: str) -
     assert (told.verdict, told.rule) == (verdict, f"corporate:lease.{rule}")
     assert part in told.reason
     assert bool(told.targets) == EFFECTS[told.verdict].runs
+
+
+@settings(max_examples=200)
+@given(leases())
+def test_who_is_in_contact_is_neither_warned_nor_locked(section: LeaseSection) -> None:
+    """Late by 600 s at the server, which signs that often, and by 1,350 s for a push that was lost."""
+    limits = terms(section)
+    reached = stage(limits, renew_after(section) + 600 + 1350, 0)
+    assert EFFECTS[reached].runs
+    if section.offline_hours - section.warning_hours >= 2:
+        assert reached is Stage.HELD
 
 
 STEPS = st.lists(

@@ -1,6 +1,7 @@
 """The director: what each device is to have, signed, one statement after another.
 
-A statement is made when what the device is to have changed, or when half the life of the last one is over.
+A statement is made when what the device is to have changed, when half the life of the last one is over, or
+when the lease of the policy wants it (``renew_after``): a laptop's lease counts from its newest statement.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import time
 from securesystemslib.signer import Signer
 
 from twinhull_policy.canonical import encode
+from twinhull_policy.lease import renew_after
+from twinhull_policy.parse import parse_policy
 from twinhull_policy.server.hub import Event
 from twinhull_policy.server.limits import LIMITS
 from twinhull_policy.server.storage import Tx
-from twinhull_policy.server.store import commands, groups, rollouts, statements
+from twinhull_policy.server.store import commands, groups, policies, rollouts, statements
 from twinhull_policy.trust.documents import ImageReference, Images, Statement
 from twinhull_policy.trust.envelope import envelope_hash
 from twinhull_policy.trust.statement import sign_statement
@@ -78,7 +81,8 @@ class Director:
             self._signer.public_key.keyid,
         ]
         desired_sha256 = hashlib.sha256(encode(desired)).hexdigest()
-        fresh = device.expires_at is not None and device.expires_at - now > STATEMENT_LIFE / 2
+        left = STATEMENT_LIFE - min(STATEMENT_LIFE / 2, wanted.renew_seconds(policy))
+        fresh = device.expires_at is not None and device.expires_at - now > left
         if fresh and device.desired_sha256 == desired_sha256:
             return None
         envelope = sign_statement(statement, [self._signer])
@@ -116,10 +120,21 @@ class _Wanted:
         self._policies = {group.name: group.policy_sha256 for group in everyone}
         self._commands = commands.outstanding(tx, time.time())
         self._rollouts = {rollout.group: rollout for rollout in rollouts.open_ones(tx)}
+        self._tx = tx
+        self._renew_seconds: dict[str, int] = {}
 
     def commands(self, device_id: str) -> list[str]:
         """The oldest few commands that a device has not ended yet."""
         return [envelope.decode() for _, envelope in self._commands.get(device_id, [])[:COMMANDS]]
+
+    def renew_seconds(self, policy: str | None) -> int:
+        """How old the statement may be that carries the lease of a policy."""
+        if policy is None:
+            return STATEMENT_LIFE
+        if policy not in self._renew_seconds:
+            document = policies.documents(self._tx, policy)[0]
+            self._renew_seconds[policy] = renew_after(parse_policy(document.encode()).lease)
+        return self._renew_seconds[policy]
 
     def policy(self, group: str, ring: int) -> str | None:
         """The policy of a device: the new one if the rollout of its group has come to its ring."""
