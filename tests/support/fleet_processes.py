@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +142,9 @@ class FetchService:
         return (self.directory / "inbox" / "statement.dsse").read_bytes()
 
 
-def fetch_command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def fetch_command(
+    *arguments: str | Path, environment: Mapping[str, str] = ENVIRONMENT
+) -> subprocess.CompletedProcess[str]:
     """Run ``twinhull-fetch`` as a command."""
     command = [*FETCH, *map(str, arguments)]
-    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)

@@ -1,17 +1,37 @@
-"""A small TUF repository that a test can bend, served over plain HTTP by a server that can misbehave."""
+"""A small TUF repository that a test can bend, served over TLS by a process that can misbehave."""
 
 from __future__ import annotations
 
 import datetime
-import http.server
-import threading
-from collections.abc import Callable
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
+from urllib.parse import quote
 
 from securesystemslib.signer import CryptoSigner
-from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, T, TargetFile, Targets, Timestamp
+from tuf.api.metadata import (
+    DelegatedRole,
+    Delegations,
+    Metadata,
+    MetaFile,
+    Root,
+    Snapshot,
+    T,
+    TargetFile,
+    Targets,
+    Timestamp,
+)
+from twinhull_policy.server.layout import Layout
+from twinhull_policy.server.pki import (
+    make_authorities,
+    server_ca_path,
+    server_certificate_path,
+    server_key_path,
+)
 
-Respond = Callable[[http.server.BaseHTTPRequestHandler, bytes], None]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class TufRepository:
@@ -23,14 +43,15 @@ class TufRepository:
         life: how long new metadata lives; negative makes it expired.
     """
 
-    def __init__(self) -> None:
-        self.files: dict[str, bytes] = {}
+    def __init__(self, files: MutableMapping[str, bytes] | None = None) -> None:
+        self.files: MutableMapping[str, bytes] = {} if files is None else files
         self.version = 0
         self.life = datetime.timedelta(days=1)
         self.keys = {
             role: CryptoSigner.generate_ed25519() for role in ("root", "timestamp", "snapshot", "targets")
         }
         self.targets: dict[str, bytes] = {}
+        self.delegated: list[str] = []
         self.root = Root(version=1, expires=self._expires())
         for role, signer in self.keys.items():
             self.root.add_key(signer.public_key, role)
@@ -42,6 +63,16 @@ class TufRepository:
     def sign_root(self) -> None:
         """Publish the root as it is now."""
         self._put(f"{self.root.version}.root.json", self.root, "root")
+
+    def bump_root(self) -> None:
+        """Publish the same root again, as the next version."""
+        self.root.version += 1
+        self.root.expires = self._expires()
+        self.sign_root()
+
+    def delegate(self, role: str) -> None:
+        """Have targets delegate everything to a role that lists nothing; published with the next version."""
+        self.delegated.append(role)
 
     def rotate(self, role: str) -> None:
         """Give a role a new key in a new root."""
@@ -61,8 +92,16 @@ class TufRepository:
             info = TargetFile.from_data(name, content)
             signed.targets[name] = info
             self.files[f"targets/{info.hashes['sha256']}.{name}"] = content
-        self._put(f"{self.version}.targets.json", signed, "targets")
         meta = {"targets.json": MetaFile(self.version)}
+        if self.delegated:
+            key = self.keys["targets"].public_key
+            roles = {r: DelegatedRole(r, [key.keyid], 1, False, ["*"]) for r in self.delegated}
+            signed.delegations = Delegations({key.keyid: key}, roles)
+            for role in self.delegated:
+                listed = Targets(version=self.version, expires=self._expires())
+                self._put(f"{self.version}.{quote(role, '')}.json", listed, "targets")
+                meta[f"{role}.json"] = MetaFile(self.version)
+        self._put(f"{self.version}.targets.json", signed, "targets")
         snapshot = Snapshot(version=self.version, expires=self._expires(), meta=meta)
         self._put(f"{self.version}.snapshot.json", snapshot, "snapshot")
         timestamp = Timestamp(
@@ -76,94 +115,86 @@ class TufRepository:
         self.files[f"metadata/{name}"] = metadata.to_bytes()
 
 
-class HttpServer:
-    """Serves a repository's files with Range; ``misbehave`` answers instead for the paths it holds.
+class Files(MutableMapping[str, bytes]):
+    """Files below a directory, by path; what is put there is served."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def __getitem__(self, name: str) -> bytes:
+        try:
+            return (self._directory / name).read_bytes()
+        except OSError as error:
+            raise KeyError(name) from error
+
+    def __setitem__(self, name: str, content: bytes) -> None:
+        path = self._directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.with_name(path.name + ".new").write_bytes(content)
+        path.with_name(path.name + ".new").replace(path)
+
+    def __delitem__(self, name: str) -> None:
+        (self._directory / name).unlink()
+
+    def __iter__(self) -> Iterator[str]:
+        found = (path for path in self._directory.rglob("*") if path.is_file())
+        return (str(path.relative_to(self._directory)) for path in sorted(found))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class HttpsServer:
+    """The server process of ``tests.support.https_server``, with a CA of its own.
 
     Attributes:
         url: where it is.
-        ranges: the Range headers seen, by path.
+        files: what it serves.
+        ca: its CA's certificate, PEM; what is to trust it gets the path as ``SSL_CERT_FILE``.
     """
 
-    def __init__(self, files: dict[str, bytes]) -> None:
-        self.misbehave: dict[str, Respond] = {}
-        self.ranges: list[tuple[str, str]] = []
-        outer = self
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        (directory / "files").mkdir(parents=True)
+        self.files = Files(directory / "files")
+        layout = Layout(directory / "pki")
+        for path in (layout.directory, layout.offline, layout.online):
+            path.mkdir()
+        make_authorities(layout, "localhost", "test")
+        for source, name in ((server_certificate_path, "server.pem"), (server_key_path, "server.key")):
+            (directory / name).write_bytes(source(layout).read_bytes())
+        self.ca = server_ca_path(layout)
+        (directory / "requests.log").touch()
+        self.behave()
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                path = self.path.lstrip("/")
-                content = files.get(path)
-                if (respond := outer.misbehave.get(path)) is not None:
-                    respond(self, content or b"")
-                    return
-                if content is None:
-                    self.send_error(404)
-                    return
-                start = 0
-                if asked := self.headers.get("Range"):
-                    outer.ranges.append((path, asked))
-                    start = int(asked.removeprefix("bytes=").rstrip("-"))
-                    self.send_response(206)
-                    self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-                else:
-                    self.send_response(200)
-                self.send_header("Content-Length", str(len(content) - start))
-                self.end_headers()
-                self.wfile.write(content[start:])
-
-            def log_message(self, *_: object) -> None:
-                """Quiet."""
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> HttpServer:
-        self._thread.start()
+    def __enter__(self) -> HttpsServer:
+        command = [sys.executable, "-m", "tests.support.https_server", str(self._directory)]
+        self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        self.url = f"https://localhost:{int(self._process.stdout.readline())}"
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self._process.kill()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
 
+    def misbehave(self, path: str, kind: str, **more: float) -> None:
+        """Answer so for a path from now on: ``cut``, ``endless``, ``drip`` or ``silent``."""
+        self._say({path: {"kind": kind, **more}})
 
-def cut_off_after(count: int) -> Respond:
-    """Promise everything, send ``count`` bytes, and hang up."""
+    def behave(self) -> None:
+        """Answer rightly again."""
+        self._say({})
 
-    def respond(handler: http.server.BaseHTTPRequestHandler, content: bytes) -> None:
-        handler.send_response(200)
-        handler.send_header("Content-Length", str(len(content)))
-        handler.end_headers()
-        handler.wfile.write(content[:count])
+    def _say(self, what: dict[str, dict[str, object]]) -> None:
+        path = self._directory / "misbehave.json"
+        path.with_suffix(".new").write_text(json.dumps(what))
+        path.with_suffix(".new").replace(path)
 
-    return respond
-
-
-def endless(handler: http.server.BaseHTTPRequestHandler, content: bytes) -> None:
-    """What was asked for, and then more and more, until the client has enough."""
-    handler.send_response(200)
-    handler.end_headers()
-    try:
-        handler.wfile.write(content)
-        while True:
-            handler.wfile.write(b" " * 65536)
-    except OSError:
-        handler.close_connection = True
-
-
-def instead(other: bytes) -> Respond:
-    """Something else."""
-
-    def respond(handler: http.server.BaseHTTPRequestHandler, _: bytes) -> None:
-        handler.send_response(200)
-        handler.send_header("Content-Length", str(len(other)))
-        handler.end_headers()
-        handler.wfile.write(other)
-
-    return respond
-
-
-def snapshot_of(directory: Path) -> dict[str, bytes]:
-    """The metadata files of a directory, for comparison."""
-    return {path.name: path.read_bytes() for path in directory.glob("[a-z]*.json")}
+    @property
+    def requests(self) -> list[tuple[str, str]]:
+        """Path and Range of every request so far."""
+        lines = (self._directory / "requests.log").read_text().splitlines()
+        return [(line.partition(" ")[0], line.partition(" ")[2]) for line in lines]

@@ -15,7 +15,6 @@ from tuf.api.metadata import TargetFile
 from .durable import sync_directory
 from .errors import RepositoryUnreachable, TargetWrong
 from .http import PoolFetcher, read_chunks
-from .limits import LIMITS
 
 Progress = Callable[[int], None]
 """Told how many bytes are there. May raise to stop; what was received stays for the next time."""
@@ -88,8 +87,8 @@ def _receive(fetcher: PoolFetcher, url: str, info: TargetFile, partial: Path, pr
                 stream.write(chunk)
                 progress(received)
                 window_bytes += len(chunk)
-                if time.monotonic() - window_start > LIMITS.slow_window_seconds:
-                    if window_bytes < LIMITS.slow_window_bytes:
+                if time.monotonic() - window_start > fetcher.limits.slow_window_seconds:
+                    if window_bytes < fetcher.limits.slow_window_bytes:
                         raise RepositoryUnreachable(detail=f"{url}: too slow")
                     window_start, window_bytes = time.monotonic(), 0
         stream.flush()

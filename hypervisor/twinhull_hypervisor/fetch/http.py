@@ -16,18 +16,22 @@ from tuf.ngclient import FetcherInterface
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as Urllib3Timeout
 
-from .limits import LIMITS
+from .limits import LIMITS, FetchLimits
 
 
 class PoolFetcher(FetcherInterface):
     """What tuf.ngclient downloads metadata through.
 
-    Each body is read as it comes, never longer than ``LIMITS.metadata_seconds`` in all, so a server that
-    drips cannot hold an update.
+    Each body is read as it comes, never longer than ``metadata_seconds`` of its limits in all, so a server
+    that drips cannot hold an update.
+
+    Attributes:
+        limits: bounds on times; downloads through it keep to them too.
     """
 
-    def __init__(self, context: ssl.SSLContext | None = None) -> None:
-        timeout = urllib3.Timeout(connect=LIMITS.connect_seconds, read=LIMITS.silence_seconds)
+    def __init__(self, context: ssl.SSLContext | None = None, limits: FetchLimits = LIMITS) -> None:
+        self.limits = limits
+        timeout = urllib3.Timeout(connect=limits.connect_seconds, read=limits.silence_seconds)
         self._pool = urllib3.PoolManager(retries=False, timeout=timeout, ssl_context=context)
 
     def open(self, url: str, start: int = 0) -> tuple[urllib3.BaseHTTPResponse, int]:
@@ -62,7 +66,7 @@ class PoolFetcher(FetcherInterface):
         return self._chunks(response, url)
 
     def _chunks(self, response: urllib3.BaseHTTPResponse, url: str) -> Iterator[bytes]:
-        deadline = time.monotonic() + LIMITS.metadata_seconds
+        deadline = time.monotonic() + self.limits.metadata_seconds
         for chunk in read_chunks(response, url):
             if time.monotonic() > deadline:
                 raise SlowRetrievalError(f"{url}: too slow")

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
-from twinhull_policy.errors import TwinhullError
+from twinhull_policy.errors import Blame, TwinhullError
 from twinhull_policy.trust.limits import LIMITS as TRUST_LIMITS
 
 from .download import download
@@ -52,17 +52,19 @@ def main() -> None:
     try:
         run[arguments.command](arguments)
     except TwinhullError as error:
-        sys.exit(_fail(error))
+        # What a repository sends is refused or not: 1 (design.md section 9). 4 is for what policy denies.
+        status = error.blame.exit_status
+        sys.exit(_fail(error, Blame.FAILED.exit_status if error.blame is Blame.DENIED else status))
     except OSError as error:
         detail = f"{error.filename or ''} {error.strerror or error}".strip()
-        sys.exit(_fail(LocalFailure(detail=detail)))
+        sys.exit(_fail(LocalFailure(detail=detail), Blame.FAILED.exit_status))
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def _fail(error: TwinhullError) -> int:
+def _fail(error: TwinhullError, status: int) -> int:
     sys.stderr.write(f"twinhull-fetch: {error.code}: {error.message}\n{error.next_step}\n")
-    return error.blame.exit_status
+    return status
 
 
 def _init(arguments: argparse.Namespace) -> None:

@@ -16,7 +16,8 @@ from tuf.api.metadata import Root, Snapshot, Targets, Timestamp
 from .durable import write_durably
 from .errors import NotInitialised, StateDamaged
 
-FILE_NAME = ".twinhull-marks.json"
+FILE_NAME = ".twinhull-marks"
+"""Not ``.json``: those are the roles' own names."""
 MARKED_ROLES = (Timestamp.type, Snapshot.type, Targets.type)
 Version = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 

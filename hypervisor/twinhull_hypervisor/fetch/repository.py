@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from tuf.api.exceptions import DownloadError, RepositoryError
@@ -35,6 +36,7 @@ from .errors import (
 from .http import PoolFetcher
 from .limits import LIMITS
 from .marks import MARKED_ROLES, Marks, key_names, load_marks, save_marks
+from .signers import chain_holds, signed_by_enough
 
 SCRATCH = ".scratch"
 HISTORY = "root_history"
@@ -110,6 +112,8 @@ class Repository:
         return listed
 
     def _update(self, url: str, target: str) -> Listed | None:
+        if not self._directory.is_dir():
+            raise NotInitialised(directory=self._directory)
         with locked(self._directory / ".lock"):
             marks = load_marks(self._directory)
             bootstrap = self._trusted_root(marks)
@@ -151,19 +155,14 @@ class Repository:
         """
         new_root = (scratch / "root.json").read_bytes()
         root = Metadata[Root].from_bytes(new_root).signed
+        versions_followed = range(marks.root_version, root.version + 1)
+        paths = (scratch / HISTORY / f"{version}.root.json" for version in versions_followed)
+        if not chain_holds(Metadata[Root].from_bytes(path.read_bytes()) for path in paths):
+            raise RepositoryRefused(detail="a root's threshold was met by one key under several names")
         floor = datetime.fromtimestamp(max(time.time(), marks.time_floor), UTC)
         held = marks.under(root)
         versions = dict(held.versions)
-        loaded: dict[str, tuple[bytes, Signed]] = {}
-        for path in sorted(scratch.glob("*.json")):
-            # A delegated role's name is the repository's choice: it may not pass for one of our own files.
-            if path.name != "root.json" and not path.name.startswith("."):
-                content = path.read_bytes()
-                try:
-                    signed: Signed = Metadata.from_bytes(content).signed
-                except RepositoryError:
-                    continue  # a damaged cached file that tuf.ngclient did not get to replace
-                loaded[path.name] = (content, signed)
+        loaded = _load_roles(scratch, root, complete=complete)
         self._check(root, loaded, versions, floor, complete)
         for path in sorted((scratch / HISTORY).iterdir()):
             _write_if_new(self._directory / HISTORY / path.name, path.read_bytes())
@@ -221,9 +220,33 @@ class Repository:
         remove_tree(scratch)
         scratch.mkdir(mode=0o700)
         for path in self._directory.glob("*.json") if cached else ():
-            if path.name != "root.json" and not path.name.startswith("."):
+            if path.name != "root.json":
                 shutil.copyfile(path, scratch / path.name)
         return scratch
+
+
+def _load_roles(scratch: Path, root: Root, *, complete: bool) -> dict[str, tuple[bytes, Signed]]:
+    """What tuf.ngclient left, by file name; without what too few distinct keys of ``root`` signed.
+
+    Raises RepositoryRefused for that when it has to be ``complete``.
+    """
+    loaded: dict[str, tuple[bytes, Signed]] = {}
+    for path in sorted(scratch.glob("*.json")):
+        # A delegated role's name is the repository's choice. tuf.ngclient quotes it, and none of our own
+        # files ends in .json, so it cannot pass for one of them.
+        if path.name == "root.json":
+            continue
+        content, role = path.read_bytes(), path.name.removesuffix(".json")
+        try:
+            metadata: Metadata[Any] = Metadata.from_bytes(content)
+        except RepositoryError:
+            continue  # a damaged cached file that tuf.ngclient did not get to replace
+        if role in MARKED_ROLES and not signed_by_enough(root, role, metadata):
+            if complete:
+                raise RepositoryRefused(detail=f"the {role} threshold was met by one key under several names")
+            continue
+        loaded[path.name] = (content, metadata.signed)
+    return loaded
 
 
 def _target_path(info: TargetFile, *, consistent: bool) -> str:
