@@ -134,6 +134,15 @@ class NetdLab:
 
     def dual_stack(self) -> None:
         """Give the demonstration company and the underlay IPv6, outside and inside the tunnel."""
+        self.ipv6_addresses()
+        for namespace, address, page in (
+            ("th-gateway", "fd77::80", "intranet"),
+            ("th-internet", "2001:db8:100::1", "internet"),
+        ):
+            self.lab.start("/usr/bin/python3", "-I", str(PAGES), address, "80", page, namespace=namespace)
+
+    def ipv6_addresses(self) -> None:
+        """All of that but the pages; again after the gateway was restarted."""
         lab = self.lab
         for namespace, link, address in LINKS6:
             self._ipv6_on(namespace, link)
@@ -150,11 +159,6 @@ class NetdLab:
         peer = ("peer", self.client.identity(), "allowed-ips", allowed)
         lab.run("wg", "set", "th-gw0", *peer, namespace="th-gateway")
         lab.run("nft", "-f", "-", namespace="th-gateway", input=GATEWAY_RULES6)
-        for namespace, address, page in (
-            ("th-gateway", "fd77::80", "intranet"),
-            ("th-internet", "2001:db8:100::1", "internet"),
-        ):
-            lab.start("/usr/bin/python3", "-I", str(PAGES), address, "80", page, namespace=namespace)
 
     def _ipv6_on(self, namespace: str, link: str) -> None:
         """Without link-local addresses and the like, so that the wire is quiet of itself."""

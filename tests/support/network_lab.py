@@ -7,6 +7,7 @@ own ``/run``; the real one is not touched, and when the lab's first process ends
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
 import select
@@ -84,6 +85,10 @@ class Running:
         self._wrapper = wrapper
         self.first_line = first_line(wrapper)
         self.pid = only_child(wrapper.pid)
+
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._wrapper.poll() is None
 
     def kill(self) -> None:
         """kill -9 and wait."""
@@ -252,7 +257,12 @@ class Capture:
         self._lab.inside(self._namespace, plant)
         packets: list[Packet] = []
         while True:
-            frame, (_, _, kind, *_) = self._socket.recvfrom(65536)
+            try:
+                frame, (_, _, kind, *_) = self._socket.recvfrom(65536)
+            except OSError as error:
+                if error.errno == errno.ENETDOWN:
+                    continue  # the interface was down for a while; said once
+                raise
             if kind != socket.PACKET_OUTGOING:
                 continue
             packet = Packet.parse(frame)
@@ -262,11 +272,11 @@ class Capture:
 
 
 @contextmanager
-def capture(lab: Lab, namespace: str, interface: str) -> Iterator[Capture]:
-    """A capture that has caught a planted packet before anything else is captured."""
+def capture(lab: Lab, namespace: str, interface: str, target: str = "198.51.100.1") -> Iterator[Capture]:
+    """A capture that has caught a packet, planted towards a target, before anything else is captured."""
     running = Capture(lab, namespace, interface)
     try:
-        running.until_planted("198.51.100.1")
+        running.until_planted(target)
         yield running
     finally:
         running.close()

@@ -43,8 +43,17 @@ def show_vpn(vpn: VpnInfo) -> None:
             ("tunnel", vpn.kind),
             ("namespace", ", ".join(vpn.interfaces)),
             ("confined", ("yes" if vpn.confined else "NO") if vpn.interfaces else ""),
+            ("proved", _proof(vpn)),
+            ("sign-in page", vpn.portal),
         ],
     )
+
+
+def _proof(vpn: VpnInfo) -> str:
+    if not vpn.proved_at:
+        return ""
+    failed = f"; FAILED: {', '.join(vpn.proof_failed)}" if vpn.proof_failed else ", nothing leaked"
+    return output.ago(vpn.proved_at) + failed
 
 
 def _images(arriving: list[ImageInfo]) -> None:

@@ -33,11 +33,9 @@ from .network import Networks
 from .partitions import Partitions
 from .session import Sleep
 from .state import State
+from .vpn import VpnCare
 
 logger = logging.getLogger(__name__)
-
-WATCH_SECONDS = 3.0
-"""How often the corporate tunnel is looked after while its partition runs."""
 
 
 class Core:
@@ -47,6 +45,7 @@ class Core:
         partitions: starts and stops them.
         fleet: follows the server.
         devices: what can be asked of devices.
+        vpn: looks after the corporate tunnel.
         on_change: told the name of what changed; the bus service makes it a signal.
     """
 
@@ -59,6 +58,7 @@ class Core:
         fleet: Fleet,
         networks: Networks,
         partitions: Partitions,
+        vpn: VpnCare,
         host: Host,
         device_manager: DeviceManager,
         devices: DeviceCommands,
@@ -68,6 +68,7 @@ class Core:
         self.partitions = partitions
         self.fleet = fleet
         self.devices = devices
+        self.vpn = vpn
         self._device_manager = device_manager
         self.on_change: Callable[[str], object] = lambda _: None
         self._version = version
@@ -90,7 +91,7 @@ class Core:
             tasks.create_task(self._try_kvm())
             tasks.create_task(self.fleet.run())
             tasks.create_task(self._device_manager.run())
-            tasks.create_task(self._look_after_tunnel())
+            tasks.create_task(self.vpn.run())
             tasks.create_task(self._keep_lease())
             tasks.create_task(self._sleep_and_wake())
 
@@ -136,29 +137,9 @@ class Core:
         if what == "policy" and self.partitions.is_up(Partition.CORPORATE):
             self.partitions.refresh_network()
 
-    async def _look_after_tunnel(self) -> None:
-        """Rebuild the tunnel when it is gone while the corporate partition runs.
-
-        Safe to be late: without its tunnel the corporate namespace has no way out (R21).
-        """
-        last = ""
-        while True:
-            await asyncio.sleep(WATCH_SECONDS)
-            if not self.partitions.is_up(Partition.CORPORATE):
-                last = ""
-                continue
-            vpn = await self._networks.vpn()
-            lost = vpn.state in ("down", "blocked", "error")
-            if lost and self._lease.network_allowed(Partition.CORPORATE):
-                logger.warning("the tunnel is %s: %s", vpn.state, vpn.reason)
-                await self.partitions.repair_network()
-            if vpn.state != last:
-                last = vpn.state
-                self.on_change("vpn")
-
     async def status(self) -> Status:
         """Everything at a glance."""
-        vpn, partitions = await asyncio.gather(self._networks.vpn(), self.partitions.infos())
+        vpn, partitions = await asyncio.gather(self.vpn.info(), self.partitions.infos())
         return Status(
             version=self._version,
             started_at=self._started_at,
@@ -204,8 +185,4 @@ class Core:
 
     async def prove_vpn(self) -> VpnProof:
         """Run the leak canaries and keep their result in the owner's log."""
-        proof = await self._networks.prove()
-        passed = sum(canary.passed for canary in proof.canaries)
-        self._state.log("done", f"Leak canaries: {passed} of {len(proof.canaries)} passed")
-        self.on_change("vpn")
-        return proof
+        return await self.vpn.prove()

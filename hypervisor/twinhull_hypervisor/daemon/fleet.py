@@ -20,6 +20,7 @@ from twinhull_policy.trust.documents import ImageReference
 from twinhull_policy.trust.token import parse_token
 
 from ..fetch.client import FetchClient
+from . import vpn
 from .device_journal import Reported, reported
 from .images import ImageStore
 from .inbox import Inbox
@@ -85,6 +86,7 @@ class Fleet:
         self._importer: asyncio.Task[None] | None = None
         self._devices: deque[Reported] = deque(maxlen=DEVICES_KEPT)
         self._reporter: asyncio.Task[None] | None = None
+        self._vpn: vpn.Reported | None = None
 
     async def run(self) -> None:
         """Accept what came while this process was away, then follow fetch until cancelled."""
@@ -138,6 +140,8 @@ class Fleet:
         }
         if devices:
             content["devices"] = devices
+        if self._vpn is not None and self.inbox.in_force and "vpn" in self.inbox.in_force.policy.report:
+            content["vpn"] = self._vpn
         body = msgspec.json.encode(content).decode()
         try:
             await asyncio.to_thread(self._client.report, body)
@@ -167,6 +171,15 @@ class Fleet:
     async def _report_devices(self) -> None:
         await asyncio.sleep(DEVICES_SECONDS)
         await self._report()
+
+    def report_vpn(self, told: vpn.Reported) -> None:
+        """The canaries have found something else than before: tell the server if the policy says so."""
+        in_force = self.inbox.in_force
+        if in_force is None or "vpn" not in in_force.policy.report:
+            return
+        self._vpn = told
+        if self._reporter is None or self._reporter.done():
+            self._reporter = asyncio.create_task(self._report())
 
     def enrolment(self) -> EnrolmentInfo:
         """Who this laptop belongs to."""

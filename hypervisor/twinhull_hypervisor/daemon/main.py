@@ -42,6 +42,7 @@ from .service import DaemonService
 from .session import LogindScreen, LogindSleep
 from .specs import Specs
 from .state import State
+from .vpn import VpnCare
 
 logger = logging.getLogger(__name__)
 
@@ -135,6 +136,14 @@ def build(
         pci_for=devices.pci_for,
         lease=lease,
     )
+    vpn = VpnCare(
+        networks=networks,
+        state=state,
+        is_up=lambda: partitions.is_up(Partition.CORPORATE) and lease.network_allowed(Partition.CORPORATE),
+        repair=partitions.repair_network,
+        report=fleet.report_vpn,
+        on_change=on_change,
+    )
     core = Core(
         version=release,
         settings=settings,
@@ -142,6 +151,7 @@ def build(
         fleet=fleet,
         networks=networks,
         partitions=partitions,
+        vpn=vpn,
         host=host,
         device_manager=device_manager,
         devices=devices,

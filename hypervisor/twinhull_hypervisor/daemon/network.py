@@ -15,11 +15,16 @@ from twinhull_policy.api.types import VpnInfo, VpnProof
 from twinhull_policy.errors import TwinhullError
 from twinhull_policy.names import Partition
 
+from ..ipc import HelperUnreachable
 from ..network.client import NetdClient
 from ..settings import HostSettings
 from .inbox import InForce
 
 logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = 1.0
+PATIENCE = 10
+"""How often netd is asked before it counts as gone."""
 
 
 class NoVpnInPolicy(TwinhullError):
@@ -90,6 +95,31 @@ class Networks:
             await self.bring_up(partition, None)
             return
         await asyncio.to_thread(self._client.adopt, partition)
+
+    async def connect(self, partition: Partition, in_force: InForce | None, *, build: bool = False) -> None:
+        """Connect a machine that is there; where its network does not pass, build it again first.
+
+        Args:
+            partition: whose machine.
+            in_force: what the corporate network is built from.
+            build: build in any case, also to bring it to what the policy says now.
+
+        Raises:
+            TwinhullError: it did not pass, or nobody was there to check it; the machine must not run.
+        """
+        for _ in range(PATIENCE):
+            try:
+                if build:
+                    await self.bring_up(partition, in_force)
+                await self.adopt(partition)
+                return
+            except HelperUnreachable:
+                await asyncio.sleep(RETRY_SECONDS)  # it is being restarted; a guest is not stopped for that
+            except TwinhullError:
+                if build:
+                    raise
+                build = True
+        await self.adopt(partition)
 
     async def down(self, partition: Partition) -> None:
         """Remove a partition's namespace and all in it."""

@@ -11,17 +11,17 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from uuid import uuid4
 
 import msgspec
-from twinhull_policy.api.types import PartitionInfo, PartitionState
+from twinhull_policy.api.types import PartitionInfo
 from twinhull_policy.errors import TwinhullError
 from twinhull_policy.names import Partition
 
 from ..domain.builder import domain_xml
 from ..domain.connection import Event, EventKind, Hypervisor
-from ..domain.machine import Machine, MachineState, forget_secret, volume_secret
+from ..domain.machine import Machine, MachineState, forget_secret
 from ..domain.spec import domain_name
 from ..storage.volume import QemuLuksVolume, VolumeState
 from .fleet import Fleet
@@ -40,6 +40,7 @@ from .partition_errors import (
     StillRunning,
 )
 from .partition_view import partition_info
+from .slot import Slot, start_paused
 from .specs import Specs
 from .state import PARTITION_DOCUMENTS, PartitionRecord, State
 
@@ -53,15 +54,6 @@ SETTLE_SECONDS = (1.0, 2.0, 5.0, 15.0, 60.0)
 """Waits before records and reality are brought together again after that failed; the last one repeats."""
 
 PciFor = Callable[[Partition], Awaitable[tuple[list[str], dict[str, list[str]]]]]
-
-
-class _Slot:
-    """What is being done with one partition."""
-
-    def __init__(self) -> None:
-        self.lock = asyncio.Lock()
-        self.doing: PartitionState | None = None
-        self.stopped = asyncio.Event()
 
 
 class Partitions:
@@ -98,7 +90,7 @@ class Partitions:
         self._specs = specs
         self._volumes = volumes
         self._machines = {name: Machine(hypervisor, name) for name in Partition}
-        self._slots = {name: _Slot() for name in Partition}
+        self._slots = {name: Slot() for name in Partition}
         self._on_change = on_change
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -249,7 +241,7 @@ class Partitions:
                 in_force=self._fleet.inbox.in_force,
                 pci=pci,
             )
-            await asyncio.to_thread(self._start_paused, machine, volume, domain_xml(spec))
+            await asyncio.to_thread(start_paused, self._hypervisor, machine, volume, domain_xml(spec))
             await self._networks.adopt(name)
             self._slots[name].stopped.clear()
             self._lease.require(name)
@@ -264,12 +256,6 @@ class Partitions:
         for address, reasons in refused.items():
             self._state.log("refused", f"The {name} partition starts without {address}: {'; '.join(reasons)}")
         return granted
-
-    def _start_paused(self, machine: Machine, volume: QemuLuksVolume, xml: str) -> None:
-        forget_secret(self._hypervisor, volume.secret_uuid)
-        overlay = str(volume.paths.overlay)
-        with volume_secret(self._hypervisor, volume.secret_uuid, overlay, volume.secret_value()):
-            machine.start_paused(xml)
 
     async def stop(self, name: Partition, *, force: bool) -> None:
         """Shut a partition down and wait; with ``force`` cut its power. Nothing to do when it is off.
@@ -348,8 +334,7 @@ class Partitions:
 
     async def _resume(self, name: Partition, record: PartitionRecord) -> None:
         self._lease.require(name)
-        await self._networks.bring_up(name, self._fleet.inbox.in_force)
-        await self._networks.adopt(name)
+        await self._networks.connect(name, self._fleet.inbox.in_force, build=True)
         await asyncio.to_thread(self._machines[name].resume)
         self._keep(name, msgspec.structs.replace(record, wanted="running"))
         self._on_change("partitions")
@@ -434,6 +419,8 @@ class Partitions:
         if name is not None and event.kind in (EventKind.STOPPED, EventKind.CRASHED):
             self._slots[name].stopped.set()
             self._spawn(self._after_stop(name))
+        elif name is not None and event.kind in (EventKind.STARTED, EventKind.RESUMED):
+            self._spawn(self._after_resume(name))
         self._on_change("partitions")
 
     async def _after_stop(self, name: Partition) -> None:
@@ -448,6 +435,19 @@ class Partitions:
                 self._spawn(self.settle())
         self._on_change("partitions")
 
+    async def _after_resume(self, name: Partition) -> None:
+        """A machine runs, whoever let it: not on, unless its network passes the check (R25)."""
+        async with self._slots[name].lock:
+            try:
+                if await self._machine_state(name) is not MachineState.RUNNING:
+                    return
+                await self._networks.connect(name, self._fleet.inbox.in_force)
+            except TwinhullError as error:
+                self._state.log("refused", f"The {name} partition was paused again: {error.message}")
+                with suppress(TwinhullError):  # it has ended meanwhile
+                    await asyncio.to_thread(self._machines[name].suspend)
+        self._on_change("partitions")
+
     def refresh_network(self) -> None:
         """The policy changed: bring the corporate network to what it says now."""
         self._spawn(self.repair_network())
@@ -457,8 +457,8 @@ class Partitions:
         async with self._slots[Partition.CORPORATE].lock:
             try:
                 if await self._machine_state(Partition.CORPORATE) is MachineState.RUNNING:
-                    await self._networks.bring_up(Partition.CORPORATE, self._fleet.inbox.in_force)
-                    await self._networks.adopt(Partition.CORPORATE)
+                    in_force = self._fleet.inbox.in_force
+                    await self._networks.connect(Partition.CORPORATE, in_force, build=True)
             except TwinhullError as error:
                 logger.warning("the corporate network is not up: %s", error.message)
         self._on_change("vpn")

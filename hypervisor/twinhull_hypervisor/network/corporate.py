@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 import threading
 import time
 from pathlib import Path
 
 import msgspec
 
-from . import clearing, confinement, hardening, links, namespaces, rules, taps, wireguard
-from .arguments import Address, CorporateArguments, CorporatePlan, Interface, corporate_plan
+from . import clearing, confinement, hardening, links, namespaces, rules, taps
+from .arguments import CorporateArguments, CorporatePlan, corporate_plan
 from .confinement import ALLOWED, NAMESPACE
 from .errors import NetworkDown, NotConfined
 from .filters import Filter
@@ -19,6 +18,7 @@ from .memory import Memory
 from .plan import CORPORATE, TUNNEL
 from .results import SideStatus, TunnelStatus
 from .states import HANDSHAKE_STALE_SECONDS, Facts, Row, decide
+from .tunnel import Tunnel
 from .watch import DriftWatch
 
 NOT_BUILT = decide(Facts(False, False, False, False, False, False))
@@ -44,9 +44,9 @@ class CorporateSide:
     and with it that the network was built.
     """
 
-    def __init__(self, underlay: str, state_dir: Path) -> None:
+    def __init__(self, underlay: str, state_dir: Path, lock: threading.RLock) -> None:
         self.underlay = underlay
-        self.key = wireguard.Key(state_dir / "wireguard.key")
+        self.tunnel = Tunnel(underlay, NAMESPACE, state_dir, lock)
         self._memory = Memory(state_dir / "corporate.json", Built, NAMESPACE)
         self._failed = Memory(state_dir / "canaries.json", Failed, NAMESPACE)
         self._filter = Filter(NAMESPACE)
@@ -78,15 +78,7 @@ class CorporateSide:
         hardening.harden(NAMESPACE, ipv6=plan.ipv6)
         with self._turn:
             self._memory.remember(Built(arguments, self._filter.load(rules.corporate(plan))))
-        fresh = not wireguard.kind(NAMESPACE)
-        if fresh:
-            wireguard.create(self.underlay, NAMESPACE)
-        wireguard.configure(NAMESPACE, plan, plan.gateways[0], self.key, fresh=fresh)
-        hardening.harden(NAMESPACE, (TUNNEL,), ipv6=plan.ipv6)
-        # /32 and /128, so that an address brings no route of its own.
-        links.set_addresses(NAMESPACE, TUNNEL, [_alone(address) for address in plan.addresses])
-        links.set_state(NAMESPACE, TUNNEL, up=True, mtu=plan.mtu)
-        links.set_routes(NAMESPACE, TUNNEL, dict.fromkeys(plan.routes))
+        self.tunnel.up(plan)
 
     def plan(self) -> CorporatePlan | None:
         """The plan last put in force; None unless the network was built."""
@@ -107,7 +99,10 @@ class CorporateSide:
         self.resume()
 
     def resume(self) -> None:
-        """Watch for drift if there is a guest link to pull; also after a restart of netd."""
+        """Watch for drift if there is a guest link to pull, and keep the tunnel; also after a restart."""
+        plan = self.plan()
+        if plan is not None and namespaces.exists(self.underlay):
+            self.tunnel.keep(plan)
         if self._watch is not None and not self._watch.alive():
             self._watch.stop()
             self._watch = None
@@ -118,7 +113,7 @@ class CorporateSide:
         """State and reason, the namespace, and the tunnel; ``afresh`` as if no canary had failed yet."""
         if not self.built():
             return NOT_BUILT, SideStatus(built=False, why_not="it is not built"), TunnelStatus()
-        tunnel = wireguard.status(NAMESPACE)
+        tunnel = self.tunnel.status()
         row, detail = self._row(tunnel, None if afresh else self._failed.recall())
         why_not = detail or confinement.missing(ALLOWED) or ("" if row.guest_link else row.reason)
         plan = self.plan()
@@ -154,7 +149,7 @@ class CorporateSide:
         """Take the tunnel away and leave the guest an unplugged cable; ``up`` gives both back. Idempotent."""
         if CORPORATE.tap in links.links(NAMESPACE):
             links.set_state(NAMESPACE, CORPORATE.tap, up=False)
-        wireguard.remove(self.underlay, NAMESPACE)
+        self.tunnel.remove()
 
     def down(self) -> None:
         """Empty the namespace: the guest's link first, then the tunnel, then all else. Idempotent."""
@@ -168,12 +163,12 @@ class CorporateSide:
             self._watch.stop()
             self._watch = None
         links.delete(NAMESPACE, CORPORATE.tap)
-        wireguard.remove(self.underlay, NAMESPACE)
+        self.tunnel.remove()
         clearing.empty(NAMESPACE)
 
     def _check(self, besides: frozenset[str]) -> None:
         """Raises NotConfined unless the namespace holds what it may, in a state that allows a guest."""
-        row, detail = self._row(wireguard.status(NAMESPACE), self._failed.recall())
+        row, detail = self._row(self.tunnel.status(), self._failed.recall())
         reason = detail or confinement.missing(frozenset({"lo", TUNNEL}) | besides)
         if not row.guest_link:
             reason = reason or row.reason.rstrip(".")
@@ -182,7 +177,7 @@ class CorporateSide:
 
     def _why_pulled(self) -> str:
         """For the drift watch. Whether the gateway answers is no matter of the link's."""
-        row, detail = self._row(TunnelStatus(kind=wireguard.kind(NAMESPACE)), self._failed.recall())
+        row, detail = self._row(TunnelStatus(kind=self.tunnel.kind()), self._failed.recall())
         return detail or ("" if row.guest_link else row.reason)
 
     def _row(self, tunnel: TunnelStatus, failed: Failed | None) -> tuple[Row, str]:
@@ -217,7 +212,3 @@ class CorporateSide:
             addresses=(*plan.addresses, *self._next.addresses),
             routes=(*plan.routes, *self._next.routes),
         )
-
-
-def _alone(address: Address) -> Interface:
-    return ipaddress.ip_interface(address)

@@ -170,6 +170,11 @@ def _addresses(ipr: Any, index: int) -> list[Interface]:
     ]
 
 
+def alone(address: Address) -> Interface:
+    """An address that stands for no network but itself."""
+    return ipaddress.ip_interface(address)
+
+
 def set_addresses(namespace: str, name: str, wanted: Iterable[Interface]) -> None:
     """Give an interface exactly these addresses, of both families."""
     link = _require(namespace, name)

@@ -42,8 +42,8 @@ class Netd:
 
     def __init__(self, underlay: str, state_dir: Path) -> None:
         self._underlay = underlay
-        self._lock = threading.Lock()
-        self._corporate = CorporateSide(underlay, state_dir)
+        self._lock = threading.RLock()
+        self._corporate = CorporateSide(underlay, state_dir, self._lock)
         self._personal = PersonalSide(underlay, state_dir)
         self._corporate.resume()
         self._personal.resume()
@@ -79,7 +79,7 @@ class Netd:
         return handle
 
     def _identity(self, _: NoArguments) -> Identity:
-        return Identity(public_key=self._corporate.key.public())
+        return Identity(public_key=self._corporate.tunnel.key.public())
 
     def _tap(self, arguments: PartitionArgument) -> TapName:
         return TapName(tap=taps.make(SIDES[arguments.partition]))

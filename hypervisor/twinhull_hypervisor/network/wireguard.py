@@ -29,6 +29,8 @@ UAPI_SOCKET = Path("/var/run/wireguard") / f"{TUNNEL}.sock"
 """Where wireguard-go listens for wg(8)."""
 KEEPALIVE_SECONDS = 25
 """WireGuard's own advice for peers behind NAT (wg(8), PersistentKeepalive)."""
+OVERHEAD = {4: 60, 6: 80}
+"""Bytes by the family outside: IP, UDP (8), WireGuard's header and tag (32; white paper, section 5.4.6)."""
 WG_SECONDS = 20.0
 DEATH_SECONDS = 10.0
 
@@ -102,7 +104,15 @@ def create(underlay: str, namespace: str) -> None:
 
 
 def configure(namespace: str, plan: CorporatePlan, gateway: Gateway, key: Key, *, fresh: bool) -> None:
-    """Set key and peer; on a tunnel in use nothing that stays the same is disturbed (wg(8), syncconf)."""
+    """Set key and peer; on a tunnel in use nothing that stays the same is disturbed (wg(8), syncconf).
+
+    Args:
+        namespace: where the tunnel is.
+        plan: what goes into it.
+        gateway: its other end.
+        key: the laptop's.
+        fresh: start over: forget the session, take another port, and ask for a new session at once.
+    """
     allowed = ", ".join(str(route) for route in plan.routes)
     configuration = (
         f"[Interface]\nPrivateKey = {key.private()}\n"

@@ -61,6 +61,12 @@ class VpnInfo(Struct, frozen=True):
     """What the corporate namespace holds right now."""
     confined: bool = False
     """True when that is exactly lo, tap and tunnel."""
+    proved_at: float = 0.0
+    """When the leak canaries last ran; 0 when they have not since the daemon started."""
+    proof_failed: list[str] = []
+    """The canaries that failed then."""
+    portal: str = ""
+    """The page on which this network wants somebody to sign in, from the personal side; empty for none."""
 
 
 class VpnCanary(Struct, frozen=True):

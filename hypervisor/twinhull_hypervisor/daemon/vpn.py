@@ -1,0 +1,139 @@
+"""Looking after the corporate tunnel: mended when it is gone, proved on a schedule, told to whom it concerns.
+
+Safe to be late with any of it: without its tunnel the corporate namespace has no way out (R21), and whatever
+is not as it has to be there pulls the guest's link without this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from twinhull_policy.api.types import VpnInfo, VpnProof
+from twinhull_policy.errors import TwinhullError
+
+from .network import Networks
+from .state import State
+
+logger = logging.getLogger(__name__)
+
+WATCH_SECONDS = 3.0
+"""How often the corporate tunnel is looked after while its partition runs."""
+FIRST_PROOF_SECONDS = 20.0
+"""After the partition came up; its start is not to wait for a proof."""
+PROOF_SECONDS = 900.0
+FAILED_PROOF_SECONDS = 30.0
+"""After a proof that failed: the partition is cut off until one passes."""
+PERSONAL = "personal-"
+"""Canaries whose names begin so tell of the personal side, and are nobody's but the owner's (P6)."""
+
+
+class Reported(msgspec.Struct, frozen=True, kw_only=True):
+    """What the fleet server is told of a proof."""
+
+    proved_at: int
+    passed: bool
+    failed: list[str]
+
+
+def reported(proof: VpnProof) -> Reported:
+    """The corporate results of a proof."""
+    failed = [c.name for c in proof.canaries if not c.passed and not c.name.startswith(PERSONAL)]
+    return Reported(proved_at=int(proof.at), passed=not failed, failed=failed)
+
+
+class VpnCare:
+    """The tunnel while the corporate partition runs.
+
+    Args:
+        networks: both sides, through netd.
+        state: for the owner's log.
+        is_up: whether the corporate partition is meant to be up, and may have a network; cheap.
+        repair: builds the network around the running machine again.
+        report: tells the fleet server of a proof, if the policy says so.
+        on_change: told "vpn" whenever a status shows something else.
+    """
+
+    def __init__(
+        self,
+        *,
+        networks: Networks,
+        state: State,
+        is_up: Callable[[], bool],
+        repair: Callable[[], Awaitable[None]],
+        report: Callable[[Reported], None],
+        on_change: Callable[[str], object],
+    ) -> None:
+        self._networks = networks
+        self._state = state
+        self._is_up = is_up
+        self._repair = repair
+        self._report = report
+        self._on_change = on_change
+        self._proof: VpnProof | None = None
+        self._prove_at: float | None = None
+        self._proving = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Look after it until cancelled."""
+        last = ""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            if not self._is_up():
+                last, self._prove_at = "", None
+                continue
+            try:
+                vpn = await self._look(time.monotonic())
+            except TwinhullError as error:
+                logger.warning("the tunnel could not be looked after: %s", error.message)
+                continue
+            if vpn.state != last:
+                last = vpn.state
+                self._on_change("vpn")
+
+    async def _look(self, now: float) -> VpnInfo:
+        if self._prove_at is None:
+            self._prove_at = now + FIRST_PROOF_SECONDS
+        elif now >= self._prove_at:
+            await self.prove()
+        vpn = await self._networks.vpn()
+        if vpn.state in ("down", "blocked", "error"):
+            logger.warning("the tunnel is %s: %s", vpn.state, vpn.reason)
+            await self._repair()
+        return vpn
+
+    async def info(self) -> VpnInfo:
+        """The tunnel as it is this moment, and what the last proof in this process's life found."""
+        vpn = await self._networks.vpn()
+        if self._proof is None:
+            return vpn
+        failed = [canary.name for canary in self._proof.canaries if not canary.passed]
+        return msgspec.structs.replace(vpn, proved_at=self._proof.at, proof_failed=failed)
+
+    async def prove(self) -> VpnProof:
+        """Run the canaries; what they found goes into the owner's log, and the corporate part to the server.
+
+        A failed one has netd pull the guest's link until all pass.
+        """
+        async with self._proving:
+            before = self._proof
+            proof = await self._networks.prove()
+            self._proof = proof
+            wait = PROOF_SECONDS if proof.passed else FAILED_PROOF_SECONDS
+            self._prove_at = time.monotonic() + wait
+        failed = [canary for canary in proof.canaries if not canary.passed]
+        summary = f"Leak canaries: {len(proof.canaries) - len(failed)} of {len(proof.canaries)} passed"
+        if failed:
+            names = ", ".join(canary.name for canary in failed)
+            summary = f"{summary}; failed: {names}"
+            logger.error("%s", summary)
+        self._state.log("done", summary, msgspec.json.encode(proof).decode())
+        if before is None or reported(before) != msgspec.structs.replace(
+            reported(proof), proved_at=int(before.at)
+        ):
+            self._report(reported(proof))
+        self._on_change("vpn")
+        return proof

@@ -1,0 +1,151 @@
+"""The tunnel of the corporate side, whatever it speaks: made, kept, described, ended.
+
+Who confines knows only that its interface was born in the underlay. WireGuard is the one kind so far; another
+one is another module with :mod:`.wireguard`'s functions.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from pathlib import Path as File
+
+from . import hardening, links, underlay, wireguard
+from .arguments import IPV6_LEAST_MTU, CorporatePlan, Gateway
+from .keeper import IDLE_SECONDS, Keeper
+from .keeping import Pulse, Seen, Step
+from .plan import TUNNEL
+from .results import TunnelKind, TunnelStatus
+
+logger = logging.getLogger(__name__)
+
+LEAST_MTU = 576
+"""Bytes that any IPv4 host takes (RFC 791)."""
+
+
+class Tunnel:
+    """The tunnel into one namespace.
+
+    Args:
+        outside: the underlay namespace.
+        inside: the namespace whose only way out it is.
+        state_dir: where its key is kept.
+        lock: held by whoever changes anything; the tunnel's own thread takes it for each look.
+    """
+
+    def __init__(self, outside: str, inside: str, state_dir: File, lock: threading.RLock) -> None:
+        self._outside = outside
+        self._inside = inside
+        self._lock = lock
+        self.key = wireguard.Key(state_dir / "wireguard.key")
+        self._plan: CorporatePlan | None = None
+        self._chosen = 0
+        self._pulse = Pulse()
+        self._keeper: Keeper | None = None
+
+    def up(self, plan: CorporatePlan) -> None:
+        """Make it, or bring it to a plan, and keep it; a session in use goes on. Raises TunnelFailed."""
+        gateway = self._plan.gateways[self._chosen] if self._plan is not None else None
+        self._chosen = plan.gateways.index(gateway) if gateway in plan.gateways else 0
+        fresh = not wireguard.kind(self._inside)
+        if fresh:
+            self._chosen = 0
+            self._pulse = Pulse()
+            wireguard.create(self._outside, self._inside)
+        self._plan = plan
+        way = underlay.path(self._outside, self._gateway(plan).address)
+        wireguard.configure(self._inside, plan, self._gateway(plan), self.key, fresh=fresh)
+        hardening.harden(self._inside, (TUNNEL,), ipv6=plan.ipv6)
+        # /32 and /128, so that an address brings no route of its own.
+        links.set_addresses(self._inside, TUNNEL, [links.alone(address) for address in plan.addresses])
+        links.set_state(self._inside, TUNNEL, up=True, mtu=fitting(plan, self._gateway(plan), way))
+        links.set_routes(self._inside, TUNNEL, dict.fromkeys(plan.routes))
+        self.keep(plan)
+
+    def keep(self, plan: CorporatePlan) -> None:
+        """Look after a tunnel that is there, also one that an earlier netd made."""
+        self._plan = plan
+        if self._keeper is None:
+            self._keeper = Keeper(self._outside, self._look)
+        else:
+            self._keeper.wake()
+
+    def kind(self) -> TunnelKind:
+        """What is behind the interface; empty when it is not there or dead."""
+        return wireguard.kind(self._inside)
+
+    def status(self) -> TunnelStatus:
+        """What it reports; the empty status when there is none."""
+        return wireguard.status(self._inside)
+
+    def remove(self) -> None:
+        """End it and all that belongs to it."""
+        self._plan = None
+        if self._keeper is not None:
+            self._keeper.stop()
+            self._keeper = None
+        wireguard.remove(self._outside, self._inside)
+
+    def _gateway(self, plan: CorporatePlan) -> Gateway:
+        return plan.gateways[self._chosen]
+
+    def _look(self) -> float:
+        """One look, and what it calls for; how many seconds until the next at the latest."""
+        with self._lock:
+            plan = self._plan
+            if plan is None or not self.kind():
+                return IDLE_SECONDS
+            way = underlay.path(self._outside, self._gateway(plan).address)
+            if way is None and (reachable := self._reachable(plan)) is not None:
+                self._chosen = reachable
+                self._start_over(plan, "it cannot be reached from here")
+                way = underlay.path(self._outside, self._gateway(plan).address)
+            step, seconds = self._pulse.judge(_seen(plan, way, self.status()))
+            if step is Step.NEXT:
+                self._chosen = (self._chosen + 1) % len(plan.gateways)
+                self._start_over(plan, "the one before does not answer")
+                way = underlay.path(self._outside, self._gateway(plan).address)
+            elif step is Step.RENEW:
+                self._start_over(plan, "")
+            mtu = fitting(plan, self._gateway(plan), way)
+            link = links.links(self._inside).get(TUNNEL)
+            if link is not None and link.mtu != mtu:
+                logger.info("the tunnel's MTU is %d from now on", mtu)
+                links.set_state(self._inside, TUNNEL, up=True, mtu=mtu)
+            return seconds
+
+    def _reachable(self, plan: CorporatePlan) -> int | None:
+        for index, gateway in enumerate(plan.gateways):
+            if underlay.path(self._outside, gateway.address) is not None:
+                return index
+        return None
+
+    def _start_over(self, plan: CorporatePlan, why: str) -> None:
+        gateway = self._gateway(plan)
+        if why:
+            logger.info("going on with the gateway %s: %s", gateway.endpoint, why)
+        wireguard.configure(self._inside, plan, gateway, self.key, fresh=True)
+
+
+def _seen(plan: CorporatePlan, way: underlay.Path | None, status: TunnelStatus) -> Seen:
+    return Seen(
+        now=time.monotonic(),
+        asleep=time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic(),
+        path=way,
+        answer_age=time.time() - status.last_handshake if status.last_handshake else None,
+        received=status.received_bytes,
+        sent=status.sent_bytes,
+        gateways=len(plan.gateways),
+    )
+
+
+def fitting(plan: CorporatePlan, gateway: Gateway, way: underlay.Path | None) -> int:
+    """The tunnel's MTU, bytes: the policy's, or what the path carries when that is less.
+
+    Never less than the families inside need; then the outer packets are fragmented.
+    """
+    if way is None:
+        return plan.mtu
+    least = IPV6_LEAST_MTU if plan.ipv6 else LEAST_MTU
+    return min(plan.mtu, max(least, way.mtu - wireguard.OVERHEAD[gateway.address.version]))

@@ -1,0 +1,221 @@
+"""The tunnel through what happens to a laptop: gateways that die, networks that change, paths that narrow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from twinhull_policy.names import Partition
+
+from tests.support.netd_lab import ADDRESS, ADDRESS6, GATEWAY6, INTRANET, NetdLab, netd_lab
+from tests.support.network_lab import Packet, capture, wait_until
+
+CORPORATE = Partition.CORPORATE
+GATEWAY = "203.0.113.2:51820"
+NOBODY = "203.0.113.9:51820"
+BOTH: dict[str, Any] = {"addresses": [ADDRESS, ADDRESS6], "routes": ["10.77.0.0/16", "fd77::/32"]}
+UDP, ICMP, ARP = 17, 1, 0x0806
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[NetdLab]:
+    with netd_lab() as lab:
+        lab.dual_stack()
+        yield lab
+
+
+@pytest.fixture
+def net(shared: NetdLab) -> Iterator[NetdLab]:
+    yield shared
+    shared.reset()
+
+
+def reached(net: NetdLab, guest: str, page: str = INTRANET) -> bool:
+    return "company intranet" in net.fetch(guest, page, 2)
+
+
+def leaks(packets: list[Packet]) -> list[Packet]:
+    """All that is neither the tunnel, nor ARP, nor "nobody listens" about the tunnel."""
+    return [
+        packet
+        for packet in packets
+        if packet.ethertype not in (ARP, 0x86DD)
+        and not (packet.protocol == UDP and packet.target_port == 51820)
+        and not (packet.protocol == ICMP and packet.payload[:1] == b"\x03")
+    ]
+
+
+def test_the_next_gateway_is_used_when_the_first_does_not_answer(net: NetdLab) -> None:
+    with capture(net.lab, "th-underlay", "uplink0") as underlay:
+        net.corporate_up(gateways=[(NOBODY, net.gateway_key), (GATEWAY, net.gateway_key)])
+        guest = net.guest(CORPORATE)
+        wait_until(lambda: reached(net, guest), "the second gateway carries the tunnel")
+        seen = underlay.until_planted("198.51.100.1")
+    assert net.client.vpn_info().gateway == GATEWAY
+    assert {packet.target for packet in seen if packet.protocol == UDP} >= {"203.0.113.9", "203.0.113.2"}
+    assert leaks(seen) == []
+    net.corporate_up(gateways=[(NOBODY, net.gateway_key), (GATEWAY, net.gateway_key)])
+    assert net.client.vpn_info().gateway == GATEWAY  # a repeat goes on with the one that answers
+
+
+def test_a_gateway_of_a_family_that_the_network_does_not_have_is_passed_over(net: NetdLab) -> None:
+    net.lab.run("ip", "-6", "route", "delete", "default", namespace="th-underlay")
+    try:
+        net.corporate_up(gateways=[(GATEWAY6, net.gateway_key), (GATEWAY, net.gateway_key)])
+        guest = net.guest(CORPORATE)
+        wait_until(lambda: reached(net, guest), "the gateway that can be reached carries the tunnel")
+    finally:
+        net.lab.run(
+            *("ip", "-6", "route", "add", "default", "via", "2001:db8:100::1"), namespace="th-underlay"
+        )
+
+
+def test_a_gateway_that_comes_back_is_noticed(net: NetdLab) -> None:
+    net.corporate_up()
+    guest = net.guest(CORPORATE)
+    assert "company intranet" in net.fetch(guest, INTRANET)
+    with capture(net.lab, "th-underlay", "uplink0") as underlay:
+        net.lab.demo("stop-gateway")
+        assert not reached(net, guest)
+        net.lab.demo("start-gateway")
+        wait_until(lambda: reached(net, guest), "the intranet is back")
+        assert leaks(underlay.until_planted("198.51.100.1")) == []
+    assert net.client.status().state == "up"
+    net.ipv6_addresses()
+
+
+@pytest.fixture
+def second_uplink(net: NetdLab) -> Iterator[NetdLab]:
+    """Another network of the laptop: 198.51.101.2 on uplink1, unused so far."""
+    peer = ("peer", "name", "laptop1", "netns", "th-internet")
+    net.lab.run("ip", "link", "add", "uplink1", "type", "veth", *peer, namespace="th-underlay")
+    for namespace, link, address in (
+        ("th-underlay", "uplink1", "198.51.101.2/24"),
+        ("th-internet", "laptop1", "198.51.101.1/24"),
+    ):
+        net.lab.run("ip", "address", "add", address, "dev", link, namespace=namespace)
+        net.lab.run("ip", "link", "set", link, "up", namespace=namespace)
+    yield net
+    net.lab.run("ip", "link", "delete", "uplink1", namespace="th-underlay")
+    net.lab.run("ip", "link", "set", "uplink0", "up", namespace="th-underlay")
+    net.lab.run("ip", "route", "replace", "default", "via", "198.51.100.1", namespace="th-underlay")
+    net.lab.run(
+        "ip", "address", "replace", "2001:db8:100::2/64", "dev", "uplink0", "nodad", namespace="th-underlay"
+    )
+    net.lab.run("ip", "-6", "route", "replace", "default", "via", "2001:db8:100::1", namespace="th-underlay")
+
+
+STREAM = """
+import os, socket, sys, time
+with socket.create_connection(("10.77.0.1", 7777), timeout=60) as stream:
+    os.write(1, b"ready\\n")
+    while True:
+        stream.sendall(b".")
+        if stream.recv(1) != b".":
+            raise SystemExit("the stream ended")
+        time.sleep(0.05)
+"""
+ECHO = """
+import os, socket
+with socket.create_server(("10.77.0.1", 7777)) as server:
+    os.write(1, b"ready\\n")
+    while True:
+        stream, _ = server.accept()
+        with stream:
+            while data := stream.recv(1):
+                stream.sendall(data)
+"""
+
+
+def test_a_connection_survives_roaming_to_another_network(second_uplink: NetdLab) -> None:
+    net = second_uplink
+    net.corporate_up()
+    guest = net.guest(CORPORATE)
+    server = net.lab.start("/usr/bin/python3", "-c", ECHO, namespace="th-gateway")
+    stream = net.lab.start("/usr/bin/python3", "-c", STREAM, namespace=guest)
+
+    def from_the_new_network() -> bool:
+        shown = net.lab.run("wg", "show", "th-gw0", "endpoints", namespace="th-gateway")
+        return "198.51.101.2" in shown
+
+    with (
+        capture(net.lab, "th-underlay", "uplink0") as old,
+        capture(net.lab, "th-underlay", "uplink1", "198.51.101.1") as new,
+    ):
+        net.lab.run("ip", "link", "set", "uplink0", "down", namespace="th-underlay")
+        net.lab.run("ip", "route", "add", "default", "via", "198.51.101.1", namespace="th-underlay")
+        wait_until(from_the_new_network, "the gateway hears from the new network")
+        assert reached(net, guest)
+        assert stream.alive()
+        assert leaks(new.until_planted("198.51.101.1")) == []
+        net.lab.run("ip", "link", "set", "uplink0", "up", namespace="th-underlay")
+        assert leaks(old.until_planted("198.51.100.1")) == []
+    stream.kill()
+    server.kill()
+
+
+def tunnel_mtu(net: NetdLab) -> int:
+    shown = net.lab.run("ip", "-o", "link", "show", "th-wg0", namespace="th-corporate")
+    return int(shown.split(" mtu ")[1].split()[0])
+
+
+def narrow(net: NetdLab, mtu: int, *, at: str = "underlay") -> None:
+    """Make the laptop's network, or the company's behind it, narrower."""
+    ends = {
+        "underlay": (("th-underlay", "uplink0"), ("th-internet", "laptop0")),
+        "company": (("th-gateway", "uplink0"), ("th-internet", "company0")),
+    }
+    for namespace, link in ends[at]:
+        net.lab.run("ip", "link", "set", link, "mtu", str(mtu), namespace=namespace)
+    # What the underlay has learned of the path would otherwise hold for ten minutes.
+    for family in ("-4", "-6"):
+        net.lab.run("ip", family, "route", "flush", "cache", namespace="th-underlay")
+
+
+TRANSFER = """
+import socket, sys
+size, address = 1_000_000, sys.argv[1]
+with socket.create_connection((address, 7778), timeout=50) as stream:
+    stream.sendall(b"x" * size)
+    stream.shutdown(socket.SHUT_WR)
+    got = 0
+    while data := stream.recv(65536):
+        got += len(data)
+sys.stdout.write(f"{got} {stream.fileno()}")
+"""
+SINK = """
+import os, socket, sys
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+with socket.create_server((sys.argv[1], 7778), family=family) as server:
+    os.write(1, b"ready\\n")
+    while True:
+        stream, _ = server.accept()
+        with stream:
+            got = 0
+            while data := stream.recv(65536):
+                got += len(data)
+            stream.sendall(b"y" * got)
+"""
+
+
+@pytest.mark.parametrize("endpoint", [GATEWAY, GATEWAY6])
+@pytest.mark.parametrize("inside", ["10.77.0.1", "fd77::1"])
+def test_a_large_transfer_through_a_narrow_underlay(net: NetdLab, endpoint: str, inside: str) -> None:
+    net.corporate_up(**BOTH, gateways=[(endpoint, net.gateway_key)])
+    guest = net.guest(CORPORATE)
+    server = net.lab.start("/usr/bin/python3", "-c", SINK, inside, namespace="th-gateway")
+    overhead = 60 if endpoint == GATEWAY else 80
+    try:
+        narrow(net, 1400)
+        wait_until(lambda: tunnel_mtu(net) == 1400 - overhead, "the tunnel fits the narrow network")
+        assert net.lab.python(TRANSFER, inside, namespace=guest).split()[0] == "1000000"
+        narrow(net, 1500)
+        wait_until(lambda: tunnel_mtu(net) == 1420, "the tunnel is as wide as the policy lets it be")
+        narrow(net, 1380, at="company")
+        assert net.lab.python(TRANSFER, inside, namespace=guest).split()[0] == "1000000"
+        assert net.client.status().corporate.confined
+    finally:
+        narrow(net, 1500)
+        narrow(net, 1500, at="company")
+        server.kill()
