@@ -12,7 +12,7 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -193,7 +193,9 @@ class CoreLaptop:
         state.close()
         self.statement()
 
-    def statement(self, hours_ago: float = 0, true_time: int | None = None) -> None:
+    def statement(
+        self, hours_ago: float = 0, true_time: int | None = None, commands: Sequence[str] = ()
+    ) -> None:
         """The server's next statement comes into the inbox, issued so long ago by its own clock."""
         policy = msgspec.structs.replace(example_policy(), lease=self.lease)
         body = self.company.body(policy)
@@ -207,6 +209,7 @@ class CoreLaptop:
             expires_at=issued + 30 * 24 * HOUR,
             policies=[envelope_hash(body)],
             images=Images(corporate=IMAGE),
+            commands=list(commands),
         )
         self._last = envelope_hash(raw)
         (self.paths.inbox / "statement.dsse").write_bytes(raw)

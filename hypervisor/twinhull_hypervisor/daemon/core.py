@@ -24,6 +24,7 @@ from twinhull_policy.errors import TwinhullError
 from twinhull_policy.names import Partition
 
 from ..settings import HostSettings
+from .commands import Commands, CorporateSide
 from .device_commands import DeviceCommands
 from .devices import DeviceManager
 from .fleet import Fleet
@@ -64,6 +65,8 @@ class Core:
         devices: DeviceCommands,
         lease: LeaseKeeper,
         sleep: Sleep,
+        commands: Commands,
+        corporate: CorporateSide,
     ) -> None:
         self.partitions = partitions
         self.fleet = fleet
@@ -77,6 +80,8 @@ class Core:
         self._networks = networks
         self._host = host
         self._lease = lease
+        self._commands = commands
+        self._corporate = corporate
         self._sleep = sleep
         self._lease_looked = asyncio.Event()
         self._started_at = time.time()
@@ -93,6 +98,7 @@ class Core:
             tasks.create_task(self._device_manager.run())
             tasks.create_task(self.vpn.run())
             tasks.create_task(self._keep_lease())
+            tasks.create_task(self._commands.run(self._corporate))
             tasks.create_task(self._sleep_and_wake())
 
     def poke_lease(self) -> None:
@@ -131,6 +137,8 @@ class Core:
     def changed(self, what: str) -> None:
         """Something a status shows has changed."""
         self.on_change(what)
+        if what == "enrolment":
+            self._commands.poke()
         if what in ("policy", "partitions"):
             self._device_manager.poke()
             self.poke_lease()

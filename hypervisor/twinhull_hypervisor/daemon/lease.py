@@ -32,7 +32,7 @@ from twinhull_policy.names import Partition
 from ..domain.machine import MachineState
 from .device_memory import boot_id
 from .inbox import InForce
-from .partition_errors import LeaseEnded
+from .partition_errors import LeaseEnded, LockedByCommand
 from .state import State
 
 logger = logging.getLogger(__name__)
@@ -111,6 +111,7 @@ class LeaseKeeper:
     Args:
         in_force: the statement and policy that count now, or None.
         on_change: told "lease" when the stage is another.
+        locked: why a command of the employer forbids it to run, empty when none does.
     """
 
     def __init__(
@@ -120,8 +121,10 @@ class LeaseKeeper:
         clocks: Clocks,
         in_force: Callable[[], InForce | None],
         on_change: Callable[[str], object],
+        locked: Callable[[], str] = str,
     ) -> None:
         self._state = state
+        self._locked = locked
         self._clocks = clocks
         self._in_force = in_force
         self._on_change = on_change
@@ -173,15 +176,20 @@ class LeaseKeeper:
     def effects(self) -> Effects:
         """What the corporate partition may do now; before a policy nothing is forbidden that exists."""
         reached = self.look()
-        return _FREE if reached is None else EFFECTS[reached]
+        effects = _FREE if reached is None else EFFECTS[reached]
+        if self._locked():
+            return msgspec.structs.replace(effects, network=False, runs=False)
+        return effects
 
     def network_allowed(self, partition: Partition) -> bool:
         """Whether a partition may have its network; the personal one always may."""
         return partition is Partition.PERSONAL or self.effects().network
 
     def require(self, partition: Partition) -> None:
-        """Refuse to let the corporate partition run while it is locked. Raises LeaseEnded."""
+        """Refuse to let a locked corporate partition run. Raises LeaseEnded, LockedByCommand."""
         reason = self.barred(partition)
+        if reason and self._locked():
+            raise LockedByCommand(reason=reason)
         if reason:
             raise LeaseEnded(reason=reason)
 
@@ -189,7 +197,7 @@ class LeaseKeeper:
         """Why a partition may not run now, in words; empty when it may."""
         if partition is Partition.PERSONAL or self.effects().runs:
             return ""
-        return self.info().reason
+        return self._locked() or self.info().reason
 
     @property
     def held(self) -> bool:

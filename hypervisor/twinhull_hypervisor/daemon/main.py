@@ -8,6 +8,8 @@ import contextlib
 import logging
 import signal
 import sys
+from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,20 +18,26 @@ from sdbus.exceptions import SdBusBaseError
 from twinhull_policy.api.interface import BUS_NAME, OBJECT_PATH
 from twinhull_policy.errors import Blame, TwinhullError
 from twinhull_policy.names import Partition
+from twinhull_policy.trust.root import TrustedRoot
+from twinhull_policy.trust.statement import DeviceIdentity
 
 from ..devices.client import DevdClient
 from ..domain.connection import SYSTEM, Event, Hypervisor
 from ..domain.hostdev import HostDevices
+from ..domain.machine import Machine
 from ..fetch.client import FetchClient
 from ..network.client import NetdClient
 from ..settings import SETTINGS_PATH, HostSettings, load_settings
 from ..storage.volume import QemuLuksVolume
 from .authority import Polkit
+from .commands import Commands
 from .core import Core
+from .corporate_side import CorporateCommands
 from .device_commands import DeviceCommands
 from .device_journal import DeviceJournal
 from .device_memory import DeviceMemory, boot_id
 from .devices import DeviceManager
+from .erase import erase
 from .fleet import Fleet
 from .host import Host
 from .images import ImageStore
@@ -100,15 +108,26 @@ def build(
     images = ImageStore(paths.images)
     host = Host(hypervisor, settings, state, probe_kernel)
     inbox = Inbox(state, paths)
+    fetch = FetchClient(paths.fetch_socket)
+    commands = Commands(state, fetch, paths.volume(Partition.PERSONAL), on_change)
+
+    def on_commands(
+        untrusted_envelopes: Sequence[str], root: TrustedRoot, device: DeviceIdentity, now: int
+    ) -> None:
+        commands.receive(untrusted_envelopes, root, device, now)
+        with contextlib.suppress(RuntimeError):  # as above
+            loop.call_soon_threadsafe(commands.poke)
+
+    inbox.on_commands = on_commands
     clocks = clocks or SystemClocks()
     lease = LeaseKeeper(
         state=state,
         clocks=clocks,
         in_force=lambda: inbox.in_force,
         on_change=on_change,
+        locked=commands.locked,
     )
     networks = Networks(NetdClient(paths.netd_socket), settings, lease.network_allowed)
-    fetch = FetchClient(paths.fetch_socket)
     fleet = Fleet(state, paths, inbox, images, fetch, on_change, lambda: clocks.read().wall)
     volumes = {name: QemuLuksVolume(name, paths.volume(name)) for name in Partition}
     host.encryption = volumes[Partition.CORPORATE].kind
@@ -144,6 +163,15 @@ def build(
         report=fleet.report_vpn,
         on_change=on_change,
     )
+    destroy = partial(
+        erase,
+        Partition.CORPORATE,
+        state,
+        hypervisor,
+        Machine(hypervisor, Partition.CORPORATE),
+        volumes[Partition.CORPORATE],
+        networks,
+    )
     core = Core(
         version=release,
         settings=settings,
@@ -157,6 +185,8 @@ def build(
         devices=devices,
         lease=lease,
         sleep=LogindSleep(bus),
+        commands=commands,
+        corporate=CorporateCommands(partitions, inbox, fetch, destroy, on_change),
     )
     return core, hypervisor
 

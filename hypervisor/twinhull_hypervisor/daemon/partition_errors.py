@@ -69,6 +69,14 @@ class StillRunning(TwinhullError):
     next_step = "Look at its screen, or cut its power with 'twinhull partition stop --force'."
 
 
+class LockedByCommand(TwinhullError):
+    """The corporate partition is locked. {reason}"""
+
+    code = "TH-PAR-021"
+    blame = Blame.DENIED
+    next_step = "Ask your company's administrator; nothing is lost."
+
+
 class LeaseEnded(TwinhullError):
     """The corporate partition is locked until this laptop hears from the company's server. {reason}"""
 

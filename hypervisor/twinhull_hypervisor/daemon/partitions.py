@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
 from uuid import uuid4
 
@@ -40,7 +40,7 @@ from .partition_errors import (
     StillRunning,
 )
 from .partition_view import partition_info
-from .slot import Slot, start_paused
+from .slot import PciFor, Slot, start_paused
 from .specs import Specs
 from .state import PARTITION_DOCUMENTS, PartitionRecord, State
 
@@ -52,8 +52,6 @@ SHUTDOWN_SECONDS = 180.0
 """How long a guest may take to shut down before the person is told to force it."""
 SETTLE_SECONDS = (1.0, 2.0, 5.0, 15.0, 60.0)
 """Waits before records and reality are brought together again after that failed; the last one repeats."""
-
-PciFor = Callable[[Partition], Awaitable[tuple[list[str], dict[str, list[str]]]]]
 
 
 class Partitions:
@@ -94,7 +92,9 @@ class Partitions:
         self._on_change = on_change
         self._tasks: set[asyncio.Task[None]] = set()
 
-    # What is there
+    def lock_of(self, name: Partition) -> asyncio.Lock:
+        """Held while something is done with a partition."""
+        return self._slots[name].lock
 
     def _record(self, name: Partition) -> PartitionRecord | None:
         return self._state.get(PARTITION_DOCUMENTS[name], PartitionRecord)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from twinhull_policy.api.types import PartitionState
+from twinhull_policy.names import Partition
 
 from ..domain.connection import Hypervisor
 from ..domain.machine import Machine, forget_secret, volume_secret
 from ..storage.volume import QemuLuksVolume
+
+PciFor = Callable[[Partition], Awaitable[tuple[list[str], dict[str, list[str]]]]]
+"""The PCI functions a partition starts with, and those it may not have and why."""
 
 
 class Slot:
