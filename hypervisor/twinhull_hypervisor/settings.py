@@ -36,6 +36,10 @@ class HostSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     underlay_namespace: Annotated[str, msgspec.Meta(pattern="^([a-z][a-z0-9-]{0,31})?$")] = ""
     """Network namespace the tunnel's UDP socket lives in; empty for the host's own."""
+    uplink_mbit: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 0
+    """How fast the laptop's link sends, Mbit/s, so that the laptop decides who goes first; 0 if unknown."""
+    downlink_mbit: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 0
+    """How fast it receives."""
     personal_dns: Annotated[list[str], msgspec.Meta(max_length=4)] = []
     """DNS servers of the personal side, IP addresses; empty for none."""
     allow_unconfined: bool = False

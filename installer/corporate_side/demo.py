@@ -127,13 +127,19 @@ class Demo:
         UAPI_SOCKET.unlink(missing_ok=True)
 
     def peer(self, public_key: str, address: str) -> None:
-        """Let a laptop in: its WireGuard key and its one address in the tunnel. Kept across restarts."""
+        """Let a laptop in: its WireGuard key and its one address in the tunnel. Kept across restarts.
+
+        Whoever had the address before is out: a laptop's key was rotated.
+        """
         peers = self.state / "peers"
-        lines = [line for line in self._peers() if line.split()[0] != public_key]
+        former = [line.split()[0] for line in self._peers() if line.split()[1] == address]
+        lines = [line for line in self._peers() if line.split()[0] not in (public_key, *former)]
         temporary = peers.with_suffix(".new")
         temporary.write_text("".join(f"{line}\n" for line in [*lines, f"{public_key} {address}"]))
         temporary.replace(peers)
         if _has_link(GATEWAY, TUNNEL):
+            for key in set(former) - {public_key}:
+                run(inside(GATEWAY, "wg", "set", TUNNEL, "peer", key, "remove"))
             self._admit(public_key, address)
 
     def public_key(self) -> str:

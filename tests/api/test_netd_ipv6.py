@@ -192,3 +192,33 @@ def test_prove_tries_both_families(net: NetdLab) -> None:
     up(net, **EVERYTHING)
     proof = net.client.prove()
     assert proof.passed, proof
+
+
+def test_the_personal_side_has_ipv6_too_and_reaches_neither_company_nor_host(net: NetdLab) -> None:
+    up(net)
+    with capture(net.lab, "th-underlay", "uplink0") as underlay:
+        net.client.personal_up(["198.51.100.1"])
+        guest = net.guest(Partition.PERSONAL)
+        page = net.fetch(guest, INTERNET6)
+        assert "stand-in" in page
+        assert "2001:db8:100::2" in page  # translated: the internet sees the laptop
+        assert net.client.status().personal.confined
+        closed = ("fd77::80", "fd77::1:5", "fd74:7768:137::1", "fd74:7768:138:1::1", "2001:db8:100::2")
+        for target in closed:
+            assert net.fetch(guest, f"http://[{target}]/", 2).startswith("failed"), target
+        seen = underlay.until_planted("198.51.100.1")
+    assert {packet.target for packet in seen} & set(closed) == set()
+    assert {packet.source for packet in seen if packet.source.startswith("fd74:")} == set()
+    net.stop_guest(Partition.PERSONAL)
+    net.client.down(Partition.PERSONAL)
+    forwarding = "/proc/sys/net/ipv6/conf/all/forwarding"
+    assert net.lab.run("cat", forwarding, namespace="th-underlay").strip() == "0"
+
+
+def test_the_laptop_still_heeds_its_router_while_it_forwards(net: NetdLab) -> None:
+    setting = "/proc/sys/net/ipv6/conf/uplink0/accept_ra"
+    net.lab.run("tee", setting, namespace="th-underlay", input="1")
+    net.client.personal_up([])
+    assert net.lab.run("cat", setting, namespace="th-underlay").strip() == "2"
+    net.client.down(Partition.PERSONAL)
+    assert net.lab.run("cat", setting, namespace="th-underlay").strip() == "1"

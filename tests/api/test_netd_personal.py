@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -9,7 +10,7 @@ from twinhull_hypervisor.ipc import call
 from twinhull_policy.errors import RemoteError
 from twinhull_policy.names import Partition
 
-from tests.support.netd_lab import FETCH, INTERNET, INTRANET, NetdLab, assert_as_new, netd_lab
+from tests.support.netd_lab import FETCH, INTERNET, INTRANET, PAGES, NetdLab, assert_as_new, netd_lab
 from tests.support.network_lab import capture, wait_until
 
 PERSONAL, CORPORATE = Partition.PERSONAL, Partition.CORPORATE
@@ -75,6 +76,59 @@ def test_prove_covers_the_personal_side(net: NetdLab) -> None:
     assert "saw 4 reach the door to the network, and 0 go through" in proof.canaries[2].evidence
     net.lab.run("nft", "flush", "chain", "inet", "twinhull", "forward", namespace="th-underlay")
     assert [canary.passed for canary in net.client.prove().canaries] == [True, True, False]
+
+
+def test_other_machines_of_the_local_network_are_closed_whatever_their_addresses(net: NetdLab) -> None:
+    """198.51.100.0/24 is no private space, and the laptop's own network here; .1 is the router."""
+    net.client.personal_up(DNS)
+    guest = net.guest(PERSONAL)
+    net.lab.run("ip", "address", "add", "198.51.100.77/32", "dev", "lo", namespace="th-internet")
+    net.lab.run("ip", "address", "add", "203.0.113.77/32", "dev", "lo", namespace="th-internet")
+    serve = ("/usr/bin/python3", "-I", str(PAGES))
+    for address in ("198.51.100.77", "203.0.113.77"):
+        net.lab.start(*serve, address, "80", "internet", namespace="th-internet")
+    assert "stand-in" in net.fetch(guest, "http://203.0.113.77/")
+    assert net.fetch(guest, "http://198.51.100.77/", 2).startswith("failed")
+    # The laptop comes into another network: what was a machine far away is a neighbour now.
+    net.lab.run("ip", "address", "add", "203.0.113.200/24", "dev", "uplink0", namespace="th-underlay")
+    try:
+        wait_until(lambda: "203.0.113.0/24" in ruleset(net), "the new network is closed")
+        assert net.fetch(guest, "http://203.0.113.77/", 2).startswith("failed")
+    finally:
+        net.lab.run("ip", "address", "delete", "203.0.113.200/24", "dev", "uplink0", namespace="th-underlay")
+
+
+def ruleset(net: NetdLab) -> str:
+    return net.lab.run("nft", "list", "table", "inet", "twinhull", namespace="th-underlay")
+
+
+SENT = re.compile(r"class htb (\S+) .*\n Sent \d+ bytes (\d+) pkt")
+
+
+def classes(net: NetdLab) -> dict[str, int]:
+    """Packets sent so far by class of the uplink's queue."""
+    shown = net.lab.run("tc", "-s", "class", "show", "dev", "uplink0", namespace="th-underlay")
+    return {name: int(packets) for name, packets in SENT.findall(shown)}
+
+
+def test_the_personal_side_waits_for_the_corporate_one(net: NetdLab) -> None:
+    net.corporate_up()
+    corporate = net.guest(CORPORATE)
+    net.client.personal_up(DNS)
+    guest = net.guest(PERSONAL)
+    before = classes(net)
+    assert "stand-in" in net.fetch(guest, INTERNET)
+    between = classes(net)
+    assert between["7468:20"] > before["7468:20"]
+    assert "company intranet" in net.fetch(corporate, INTRANET)
+    after = classes(net)
+    assert after["7468:10"] > between["7468:10"]
+    assert after["7468:20"] == between["7468:20"]
+    net.client.personal_up(DNS)
+    assert classes(net)["7468:20"] >= after["7468:20"]  # a repeat leaves the queue alone
+    net.stop_guest(PERSONAL)
+    net.client.down(PERSONAL)
+    assert "7468" not in net.lab.run("tc", "qdisc", "show", namespace="th-underlay")
 
 
 def test_drift_pulls_its_link_too(net: NetdLab) -> None:

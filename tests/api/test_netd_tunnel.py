@@ -155,6 +155,31 @@ def test_a_connection_survives_roaming_to_another_network(second_uplink: NetdLab
     server.kill()
 
 
+def test_the_key_is_rotated_under_a_connection(net: NetdLab) -> None:
+    net.corporate_up()
+    guest = net.guest(CORPORATE)
+    server = net.lab.start("/usr/bin/python3", "-c", ECHO, namespace="th-gateway")
+    stream = net.lab.start("/usr/bin/python3", "-c", STREAM, namespace=guest)
+    state = net.directory / "state"
+    first, first_private = net.client.identity(), (state / "wireguard.key").read_text()
+    with capture(net.lab, "th-underlay", "uplink0") as underlay:
+        following = net.client.identity(next=True)
+        assert net.client.identity(next=True) == following != first
+        assert net.client.identity() == first
+        assert reached(net, guest)  # the gateway does not know of it yet
+        net.lab.demo("peer", following, ADDRESS)
+        wait_until(lambda: net.client.identity() == following, "the next key is in use")
+        wait_until(lambda: reached(net, guest), "it carries the tunnel")
+        assert leaks(underlay.until_planted("198.51.100.1")) == []
+    assert stream.alive()
+    kept = [path.read_text() for path in state.iterdir()]
+    assert not any(first_private in text for text in kept)
+    assert [path.name for path in state.glob("wireguard*")] == ["wireguard.key"]
+    assert net.client.status().state == "up"
+    stream.kill()
+    server.kill()
+
+
 def tunnel_mtu(net: NetdLab) -> int:
     shown = net.lab.run("ip", "-o", "link", "show", "th-wg0", namespace="th-corporate")
     return int(shown.split(" mtu ")[1].split()[0])

@@ -62,6 +62,11 @@ CASES: dict[str, tuple[Seen, list[dict[str, object]], list[Step]]] = {
         [{"now": 11.0, "sent": 9000}, {"now": 11.5, "received": 1032}, {"now": 23.0, "sent": 9100}],
         [N, N, N, N],
     ),
+    "unanswered while the key is rotated": (
+        replace(CALM, rotating=True),
+        [{"now": 1.0, "sent": 9000}, {"now": 3.5, "sent": 10_000}],
+        [N, N, R],
+    ),
     "no answer at the start": (
         UNANSWERED,
         [{"now": 1.0}, {"now": FIRST_SECONDS}, {"now": 2.0}],

@@ -54,6 +54,14 @@ class Networks:
         """The laptop's WireGuard public key; made on first use."""
         return await asyncio.to_thread(self._client.identity)
 
+    async def next_public_key(self) -> str:
+        """The public half of the tunnel's next key, made unless there is one.
+
+        The tunnel goes on with the key it has; once the gateway knows the next one, netd changes to it by
+        itself, and the one before is gone.
+        """
+        return await asyncio.to_thread(lambda: self._client.identity(next=True))
+
     async def bring_up(self, partition: Partition, in_force: InForce | None) -> None:
         """Build a partition's namespace, or bring it to what the policy and the lease say now. Idempotent."""
         async with self._lock:

@@ -39,6 +39,12 @@ class NoArguments(_Struct, frozen=True):
     """A verb that takes none."""
 
 
+class IdentityArgument(_Struct, frozen=True):
+    """`identity`: with ``next`` of the key that is to follow, which is made unless there is one."""
+
+    next: bool = False
+
+
 class PartitionArgument(_Struct, frozen=True):
     """`tap`, `adopt`, `down`."""
 

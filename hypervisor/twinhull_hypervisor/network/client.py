@@ -32,9 +32,12 @@ class NetdClient:
         self._path = socket_path
         self._timeout = timeout
 
-    def identity(self) -> str:
-        """The laptop's WireGuard public key, base64; the key is made on first use."""
-        return self._call("identity", Identity).public_key
+    def identity(self, *, next: bool = False) -> str:
+        """The laptop's WireGuard public key, base64; the key is made on first use.
+
+        With ``next``, of the key to follow: once the gateway has answered it, netd uses it alone.
+        """
+        return self._call("identity", Identity, next=next).public_key
 
     def tap(self, partition: Partition) -> str:
         """Make the partition's tap in the host's namespace, down, and return its name."""

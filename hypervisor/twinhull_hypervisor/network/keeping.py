@@ -22,6 +22,8 @@ LONGEST_SECONDS = 5.0
 GROWTH = 1.25
 SILENT_SECONDS = 12.0
 """Whoever gets data has to answer within KEEPALIVE_TIMEOUT, 10 s, if only with a keepalive."""
+ROTATION_SECONDS = 3.0
+"""The same while the key is being rotated: to start over for nothing costs one round trip."""
 SILENT_BYTES = 200
 """More than keepalives, of 32 bytes each, come to before WireGuard itself renews a session."""
 PATIENCE_SECONDS = 8.0
@@ -55,6 +57,7 @@ class Seen:
         received: bytes, as WireGuard counts.
         sent: likewise.
         gateways: how many there are to choose from.
+        rotating: the gateway may know us by another key at any moment.
     """
 
     now: float
@@ -64,6 +67,7 @@ class Seen:
     received: int
     sent: int
     gateways: int
+    rotating: bool = False
 
 
 class Pulse:
@@ -91,7 +95,7 @@ class Pulse:
         if self._answers(seen):
             self._failing_since = None
             self._waiting = FIRST_SECONDS
-            return Step.NOTHING, CALM_TICK_SECONDS
+            return Step.NOTHING, BUSY_TICK_SECONDS if seen.rotating else CALM_TICK_SECONDS
         if self._failing_since is None:
             self._failing_since = seen.now
             if before is None or seen.answer_age is None:
@@ -117,7 +121,8 @@ class Pulse:
         if seen.answer_age is None or seen.answer_age >= HANDSHAKE_STALE_SECONDS:
             return False
         unanswered = seen.sent - self._sent_when_heard
-        return unanswered < SILENT_BYTES or seen.now - self._heard_at < SILENT_SECONDS
+        patience = ROTATION_SECONDS if seen.rotating else SILENT_SECONDS
+        return unanswered < SILENT_BYTES or seen.now - self._heard_at < patience
 
     def _step(self, step: Step, seen: Seen) -> Step:
         self._asked_at = seen.now

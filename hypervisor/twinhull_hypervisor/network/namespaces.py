@@ -121,6 +121,15 @@ def sysctl(namespace: str, settings: dict[str, int]) -> None:
         raise NetworkChangeFailed(reason=f"{error.filename}: {error.strerror}") from error
 
 
-def read_sysctl(namespace: str, name: str) -> int:
-    """Read one setting below ``/proc/sys/net``."""
-    return inside(namespace, lambda: int((Path("/proc/sys/net") / name).read_text()))
+def read_sysctl(namespace: str, name: str, *, missing: int | None = None) -> int:
+    """Read one setting below ``/proc/sys/net``; ``missing`` is what one that is not there counts as."""
+
+    def read() -> int:
+        try:
+            return int((Path("/proc/sys/net") / name).read_text())
+        except FileNotFoundError:
+            if missing is None:
+                raise
+            return missing
+
+    return inside(namespace, read)

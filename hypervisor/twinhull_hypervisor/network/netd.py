@@ -20,12 +20,20 @@ from twinhull_policy.names import Partition
 from ..ipc import Handler, core_uids, give_to_core, listening_socket, serve
 from ..settings import SETTINGS_PATH, load_settings
 from . import namespaces, taps
-from .arguments import CorporateArguments, NoArguments, PartitionArgument, PersonalArguments, parse
+from .arguments import (
+    CorporateArguments,
+    IdentityArgument,
+    NoArguments,
+    PartitionArgument,
+    PersonalArguments,
+    parse,
+)
 from .client import SOCKET_PATH
 from .corporate import CorporateSide
 from .errors import NetworkChangeFailed, UnderlayMissing
 from .personal import PersonalSide
 from .plan import SIDES
+from .priority import Speed
 from .prove import HOLDS_ONLY, prove
 from .results import Done, Identity, NetworkStatus, Proof, TapName
 
@@ -40,18 +48,18 @@ T = TypeVar("T")
 class Netd:
     """The verbs; one at a time."""
 
-    def __init__(self, underlay: str, state_dir: Path) -> None:
+    def __init__(self, underlay: str, state_dir: Path, speed: Speed) -> None:
         self._underlay = underlay
         self._lock = threading.RLock()
         self._corporate = CorporateSide(underlay, state_dir, self._lock)
-        self._personal = PersonalSide(underlay, state_dir)
+        self._personal = PersonalSide(underlay, state_dir, self._lock, speed)
         self._corporate.resume()
         self._personal.resume()
 
     def handlers(self) -> dict[str, Handler]:
         """The closed set of verbs for :func:`twinhull_hypervisor.ipc.serve`."""
         return {
-            "identity": self._verb(NoArguments, self._identity),
+            "identity": self._verb(IdentityArgument, self._identity),
             "tap": self._verb(PartitionArgument, self._tap),
             "corporate_up": self._verb(CorporateArguments, self._corporate_up),
             "personal_up": self._verb(PersonalArguments, self._personal_up),
@@ -78,8 +86,8 @@ class Netd:
 
         return handle
 
-    def _identity(self, _: NoArguments) -> Identity:
-        return Identity(public_key=self._corporate.tunnel.key.public())
+    def _identity(self, arguments: IdentityArgument) -> Identity:
+        return Identity(public_key=self._corporate.tunnel.key.public(next=arguments.next))
 
     def _tap(self, arguments: PartitionArgument) -> TapName:
         return TapName(tap=taps.make(SIDES[arguments.partition]))
@@ -149,7 +157,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         logger.error("%s %s", error.code, error.message)
         return error.blame.exit_status
     options.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    netd = Netd(settings.underlay_namespace, options.state_dir)
+    netd = Netd(
+        settings.underlay_namespace,
+        options.state_dir,
+        Speed(up_mbit=settings.uplink_mbit, down_mbit=settings.downlink_mbit),
+    )
     with listening_socket(options.socket) as listener:
         give_to_core(options.socket)
         logger.info("serving on %s", options.socket)

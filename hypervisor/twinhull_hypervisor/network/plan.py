@@ -71,6 +71,13 @@ OWN_NETWORKS = (
 )
 """Where no policy, and no name server, may point. The IPv6 ones are unique local addresses (RFC 4193)."""
 
+VETH_LINK_LOCAL = IPv6Interface("fe80::2/64")
+"""The personal namespace's own on its way out, where the underlay has LINK_LOCAL."""
+QDISC = "7468"
+"""Major number, hexadecimal, of every queue that netd orders (tc(8))."""
+PERSONAL_CLASS = f"{QDISC}:20"
+"""Of the personal side's packets in such a queue."""
+
 TABLE = "twinhull"
 """Name of every nftables table netd makes, in whichever namespace."""
 

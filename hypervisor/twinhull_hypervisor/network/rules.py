@@ -12,19 +12,23 @@ from collections.abc import Mapping, Sequence
 
 from ..run import run
 from . import namespaces
-from .arguments import Address, CorporatePlan
+from .arguments import Address, CorporatePlan, Network
 from .plan import (
     CORPORATE,
     NOT_THE_INTERNET,
     PERSONAL,
+    PERSONAL_CLASS,
     PROBE_MARK,
     TABLE,
+    THE_INTERNET6,
     TUNNEL,
     VETH_INSIDE,
     VETH_INSIDE_ADDRESS,
+    VETH_INSIDE_ADDRESS6,
     VETH_OUTSIDE,
     Side,
 )
+from .underlay import Neighbours
 
 NFT_SECONDS = 20.0
 DNS_PORT = 53
@@ -121,7 +125,7 @@ def personal(dns: Sequence[Address]) -> str:
     {_private_set()}
     chain spoofed {{
         type filter hook prerouting priority raw; policy accept;
-        {_guest_only(PERSONAL, ipv4=True, ipv6=False)}
+        {_guest_only(PERSONAL, ipv4=True, ipv6=True)}
     }}
     chain names {{
         type nat hook prerouting priority dstnat; policy accept;
@@ -129,8 +133,8 @@ def personal(dns: Sequence[Address]) -> str:
     }}
     chain input {{
         type filter hook input priority filter; policy drop;
-        ct state established,related accept
-        iifname "{PERSONAL.tap}" ip daddr {PERSONAL.gateway.ip} icmp type echo-request accept
+        {_answers(PERSONAL)}
+        iifname "{VETH_INSIDE}" {NEIGHBOURS} accept
     }}
     chain forward {{
         type filter hook forward priority filter; policy drop;
@@ -139,26 +143,32 @@ def personal(dns: Sequence[Address]) -> str:
         iifname "{VETH_INSIDE}" oifname "{PERSONAL.tap}" ct state established,related accept
         {_dns_accept(dns)}
         ip daddr @private drop
+        ip6 daddr != {THE_INTERNET6} drop
         iifname "{PERSONAL.tap}" oifname "{VETH_INSIDE}" accept
     }}
     """
     return _replacing(("inet", inet), ("arp", _arp(PERSONAL)))
 
 
-def underlay(dns: Sequence[Address], *, forward_others: bool) -> str:
+def underlay(dns: Sequence[Address], neighbours: Neighbours, *, forward_others: Mapping[int, bool]) -> str:
     """In the underlay namespace: what the personal side may do there. Touches nobody else's traffic.
 
     Args:
         dns: the personal side's name servers, allowed although they may be in private space.
-        forward_others: False when forwarding was off before Twinhull turned it on for its own use; then
-            nothing else gets to use it.
+        neighbours: the local network, whose machines it may not reach.
+        forward_others: by family, False when forwarding was off before Twinhull turned it on for its own
+            use; then nothing else gets to use it.
     """
-    others = "" if forward_others else "drop"
-    senders = f"{{ {PERSONAL.guest}, {VETH_INSIDE_ADDRESS.ip} }}"  # the guest, and netd's own probes
+    closed = [version for version, open_before in forward_others.items() if not open_before]
+    others = "\n        ".join(f"meta nfproto ipv{version} drop" for version in closed)
+    # The guest, and netd's own probes.
+    senders = f"{{ {PERSONAL.guest}, {VETH_INSIDE_ADDRESS.ip} }}"
+    senders6 = f"{{ {PERSONAL.guest6}, {VETH_INSIDE_ADDRESS6.ip} }}"
     inet = f"""
     {_private_set()}
     chain input {{
         type filter hook input priority filter; policy accept;
+        iifname "{VETH_OUTSIDE}" {NEIGHBOURS} accept
         iifname "{VETH_OUTSIDE}" drop
     }}
     chain forward {{
@@ -169,20 +179,36 @@ def underlay(dns: Sequence[Address], *, forward_others: bool) -> str:
         {others}
     }}
     chain personal {{
+        meta priority set {PERSONAL_CLASS}
         ip saddr != {senders} drop
-        meta nfproto ipv6 drop
+        ip6 saddr != {senders6} drop
         oifname "{VETH_OUTSIDE}" drop
         ct state invalid drop
+        {CLAMP}
         {_dns_accept(dns)}
         ip daddr @private drop
+        ip6 daddr != {THE_INTERNET6} drop
+        {_among("daddr", neighbours.routers, "accept")}
+        {_among("daddr", neighbours.networks, "drop")}
         accept
     }}
     chain translate {{
         type nat hook postrouting priority srcnat; policy accept;
         ip saddr {senders} oifname != "{VETH_OUTSIDE}" masquerade
+        ip6 saddr {senders6} oifname != "{VETH_OUTSIDE}" masquerade
     }}
     """
     return _replacing(("inet", inet))
+
+
+def _among(field: str, wanted: Sequence[Address | Network], verdict: str) -> str:
+    """One rule a family that says what happens to packets from or to any of some addresses or networks."""
+    lines = []
+    for word, version in (("ip", 4), ("ip6", 6)):
+        some = ", ".join(str(one) for one in wanted if one.version == version)
+        if some:
+            lines.append(f"{word} {field} {{ {some} }} {verdict}")
+    return "\n        ".join(lines)
 
 
 def detector(token: bytes, leaving: Sequence[str], arriving: Sequence[str]) -> str:

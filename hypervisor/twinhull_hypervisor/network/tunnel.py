@@ -42,6 +42,8 @@ class Tunnel:
         self._plan: CorporatePlan | None = None
         self._chosen = 0
         self._pulse = Pulse()
+        self._next_key = False
+        """Whether the tunnel was last started over with the next key."""
         self._keeper: Keeper | None = None
 
     def up(self, plan: CorporatePlan) -> None:
@@ -55,7 +57,7 @@ class Tunnel:
             wireguard.create(self._outside, self._inside)
         self._plan = plan
         way = underlay.path(self._outside, self._gateway(plan).address)
-        wireguard.configure(self._inside, plan, self._gateway(plan), self.key, fresh=fresh)
+        wireguard.configure(self._inside, plan, self._gateway(plan), self._private_key(), fresh=fresh)
         hardening.harden(self._inside, (TUNNEL,), ipv6=plan.ipv6)
         # /32 and /128, so that an address brings no route of its own.
         links.set_addresses(self._inside, TUNNEL, [links.alone(address) for address in plan.addresses])
@@ -101,12 +103,18 @@ class Tunnel:
                 self._chosen = reachable
                 self._start_over(plan, "it cannot be reached from here")
                 way = underlay.path(self._outside, self._gateway(plan).address)
-            step, seconds = self._pulse.judge(_seen(plan, way, self.status()))
+            seen = _seen(plan, way, self.status(), rotating=self.key.rotating())
+            step, seconds = self._pulse.judge(seen)
+            if self._next_key and seen.answer_age is not None and step is Step.NOTHING:
+                logger.info("the gateway takes the next key; the one before is gone")
+                self.key.advance()
+                self._next_key = False
             if step is Step.NEXT:
                 self._chosen = (self._chosen + 1) % len(plan.gateways)
                 self._start_over(plan, "the one before does not answer")
                 way = underlay.path(self._outside, self._gateway(plan).address)
             elif step is Step.RENEW:
+                self._next_key = self.key.rotating() and not self._next_key
                 self._start_over(plan, "")
             mtu = fitting(plan, self._gateway(plan), way)
             link = links.links(self._inside).get(TUNNEL)
@@ -114,6 +122,9 @@ class Tunnel:
                 logger.info("the tunnel's MTU is %d from now on", mtu)
                 links.set_state(self._inside, TUNNEL, up=True, mtu=mtu)
             return seconds
+
+    def _private_key(self) -> str:
+        return self.key.private(next=self._next_key)
 
     def _reachable(self, plan: CorporatePlan) -> int | None:
         for index, gateway in enumerate(plan.gateways):
@@ -125,10 +136,10 @@ class Tunnel:
         gateway = self._gateway(plan)
         if why:
             logger.info("going on with the gateway %s: %s", gateway.endpoint, why)
-        wireguard.configure(self._inside, plan, gateway, self.key, fresh=True)
+        wireguard.configure(self._inside, plan, gateway, self._private_key(), fresh=True)
 
 
-def _seen(plan: CorporatePlan, way: underlay.Path | None, status: TunnelStatus) -> Seen:
+def _seen(plan: CorporatePlan, way: underlay.Path | None, status: TunnelStatus, *, rotating: bool) -> Seen:
     return Seen(
         now=time.monotonic(),
         asleep=time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic(),
@@ -137,6 +148,7 @@ def _seen(plan: CorporatePlan, way: underlay.Path | None, status: TunnelStatus) 
         received=status.received_bytes,
         sent=status.sent_bytes,
         gateways=len(plan.gateways),
+        rotating=rotating,
     )
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 from pyroute2 import IPRoute, NetlinkError  # type: ignore[import-untyped]
 
 from . import links, namespaces
-from .arguments import Address
+from .arguments import Address, Network, by_family
+from .plan import VETH_OUTSIDE
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,43 @@ def path(underlay: str, target: Address) -> Path | None:
         source=_address(message.get("prefsrc")),
         via=_address(message.get("gateway")),
         mtu=min(link.mtu, int(known)) if known else link.mtu,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """The local networks the underlay is in.
+
+    Attributes:
+        networks: on which other machines are without a router between.
+        routers: the next hops out; they have to pass on what is for the internet.
+        leading_out: the interfaces that lead there.
+    """
+
+    networks: tuple[Network, ...] = ()
+    routers: tuple[Address, ...] = ()
+    leading_out: tuple[str, ...] = ()
+
+
+def neighbours(underlay: str) -> Neighbours:
+    """The local networks as they are now, without Twinhull's own."""
+    present = links.links(underlay).values()
+    outer = [link.name for link in present if link.up and link.name not in ("lo", VETH_OUTSIDE)]
+    networks = {
+        address.network
+        for name in outer
+        for address in links.addresses(underlay, name)
+        if not address.ip.is_link_local and address.network.prefixlen < address.max_prefixlen
+    }
+    ways = [route for route in links.routes(underlay) if route.via is not None and route.interface in outer]
+    disjoint: list[Network] = [
+        *ipaddress.collapse_addresses([n for n in networks if isinstance(n, IPv4Network)]),
+        *ipaddress.collapse_addresses([n for n in networks if isinstance(n, IPv6Network)]),
+    ]
+    return Neighbours(
+        networks=tuple(sorted(disjoint, key=by_family)),
+        routers=tuple(sorted({r.via for r in ways if r.via}, key=lambda a: (a.version, int(a)))),
+        leading_out=tuple(sorted({route.interface for route in ways})),
     )
 
 

@@ -36,41 +36,63 @@ DEATH_SECONDS = 10.0
 
 
 class Key:
-    """The laptop's WireGuard private key: one file, made on first use, that only root reads."""
+    """The laptop's WireGuard private key: one file, made on first use, that only root reads.
+
+    During a rotation there is a second one, the next. The gateway takes either; once it has answered the next
+    one, that takes the place of the first, which is gone for good.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._next = path.with_suffix(".next")
 
-    def public(self) -> str:
-        """The public half, base64."""
-        key = X25519PrivateKey.from_private_bytes(base64.b64decode(self.private()))
+    def public(self, *, next: bool = False) -> str:
+        """The public half, base64; with ``next`` of the key to come, which is made unless there is one."""
+        path = self._next if next else self._path
+        if not path.exists():
+            _make(path)
+        key = X25519PrivateKey.from_private_bytes(base64.b64decode(path.read_text()))
         return base64.b64encode(key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)).decode()
 
-    def private(self) -> str:
+    def private(self, *, next: bool = False) -> str:
         """The private half, base64, for ``wg``'s standard input alone."""
-        try:
-            return self._path.read_text()
-        except FileNotFoundError:
-            return self._make()
+        if next:
+            return self._next.read_text()
+        if not self._path.exists():
+            _make(self._path)
+        return self._path.read_text()
 
-    def _make(self) -> str:
-        raw = X25519PrivateKey.generate().private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
-        text = base64.b64encode(raw).decode()
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = self._path.with_suffix(".new")
-        temporary.unlink(missing_ok=True)
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(fd, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(self._path)
-        directory = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-        return text
+    def rotating(self) -> bool:
+        """Whether there is a next key."""
+        return self._next.exists()
+
+    def advance(self) -> None:
+        """The next key takes the place of the first, in one step."""
+        self._next.rename(self._path)
+        _sync(self._path.parent)
+
+
+def _make(path: Path) -> None:
+    """Write a new private key so that a crash leaves none or all of it."""
+    raw = X25519PrivateKey.generate().private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = path.with_suffix(".new")
+    temporary.unlink(missing_ok=True)
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(fd, "w") as file:
+        file.write(base64.b64encode(raw).decode())
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    directory = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def kind(namespace: str) -> TunnelKind:
@@ -103,19 +125,21 @@ def create(underlay: str, namespace: str) -> None:
     links.move(underlay, link, namespace)
 
 
-def configure(namespace: str, plan: CorporatePlan, gateway: Gateway, key: Key, *, fresh: bool) -> None:
+def configure(
+    namespace: str, plan: CorporatePlan, gateway: Gateway, private_key: str, *, fresh: bool
+) -> None:
     """Set key and peer; on a tunnel in use nothing that stays the same is disturbed (wg(8), syncconf).
 
     Args:
         namespace: where the tunnel is.
         plan: what goes into it.
         gateway: its other end.
-        key: the laptop's.
+        private_key: the laptop's, base64.
         fresh: start over: forget the session, take another port, and ask for a new session at once.
     """
     allowed = ", ".join(str(route) for route in plan.routes)
     configuration = (
-        f"[Interface]\nPrivateKey = {key.private()}\n"
+        f"[Interface]\nPrivateKey = {private_key}\n"
         f"[Peer]\nPublicKey = {gateway.public_key}\nEndpoint = {gateway.endpoint}\n"
         f"AllowedIPs = {allowed}\nPersistentKeepalive = {KEEPALIVE_SECONDS}\n"
     )
