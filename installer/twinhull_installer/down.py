@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from twinhull_installer import boot, corporate, daemons, laptop, paths, process, services, system
+from twinhull_installer import boot, confinement, corporate, daemons, laptop, paths, process, services, system
 from twinhull_installer.context import Context
 from twinhull_installer.journal import Made, is_ours, remove_path
 from twinhull_installer.run import Runner
@@ -37,6 +37,7 @@ def steps(context: Context) -> list[Step]:
         boot.switch_off(context.runner, context.journal)
         services.stop_all(context.runner, [*system.SERVICES, system.SERVER])
         release_usb(context)
+        confinement.disallow()
 
     return [
         Step("Stop both partitions", never, plain(lambda: laptop.stop_partitions(context))),

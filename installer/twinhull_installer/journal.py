@@ -25,6 +25,7 @@ OUR_PATHS = (
     paths.PREFIX, paths.STATE, paths.SERVICE_LOGS, paths.SERVICE_RUN, paths.DAEMON_RUN, paths.CACHE,
     paths.HOST_SETTINGS.parent, paths.BUS_POLICY, paths.POLKIT_ACTIONS, paths.POLKIT_OWNER_RULE,
     paths.SYSUSERS, paths.TMPFILES, paths.LOCK, Path("/run/twinhull"), Path("/run/twinhull-devd"),
+    Path("/run/twinhull-blockd"),
     paths.MODPROBE_USB, paths.MODULES_USB, paths.UDEV_USB,
     Path("/var/lib/twinhull"), Path("/var/lib/twinhull-netd"),
     Path("/var/lib/twinhull-fetch"), Path("/var/lib/twinhull-server"), Path("/home") / paths.OWNER,

@@ -9,7 +9,7 @@ import secrets
 from pathlib import Path
 from xml.etree import ElementTree
 
-from twinhull_installer import paths, services, sizes
+from twinhull_installer import confinement, paths, services, sizes
 from twinhull_installer.context import Context
 from twinhull_installer.journal import Journal
 from twinhull_installer.steps import Progress
@@ -18,7 +18,7 @@ ACTION_PREFIX = "org.twinhull."
 PERSONAL_DNS = "198.51.100.1"
 """The stand-in for the internet's name server (docs/architecture.md, "The demonstration corporate side")."""
 UNDERLAY = "th-underlay"
-SERVICES = ("twinhull-netd", "twinhull-devd", "twinhull-fetch", "twinhulld")
+SERVICES = ("twinhull-netd", "twinhull-blockd", "twinhull-devd", "twinhull-fetch", "twinhulld")
 SERVER = "twinhull-server"
 _PHRASE_COLOURS = (
     "amber",
@@ -154,6 +154,7 @@ def system_done(context: Context) -> bool:
         and "twinhull" in grp.getgrnam("libvirt").gr_mem
         and all(path.is_dir() for path in directories((config / "tmpfiles.conf").read_text("utf-8")))
         and paths.HOST_SETTINGS.exists()
+        and confinement.allowed()
         and all(path.exists() and path.read_text("utf-8") == content for path, content in _files(context))
     )
 
@@ -166,6 +167,7 @@ def make_system(context: Context, progress: Progress) -> None:
     progress.detail("files")
     for path, content in _files(context):
         context.journal.file(path, content)
+    confinement.allow()
     for path in directories((config / "tmpfiles.conf").read_text("utf-8")):
         if not path.is_dir():
             context.journal.add("tree", path)

@@ -12,9 +12,10 @@ from .compiled import CompiledPolicy
 from .facts import DeviceFacts
 from .model import Match, OwnerRule, OwnerRules, Policy
 
-Corner = Literal["takes", "may", "owner", "never"]
+Corner = Literal["takes", "takes read-only", "may", "may read-only", "owner", "never"]
 """What a policy means for one device and one partition: the corporate one *takes* it, or *may* have it if the
-person says so; whether the personal one has it is the *owner*'s business; it *never* gets there."""
+person says so, perhaps only to read; whether the personal one has it is the *owner*'s business; it *never*
+gets there."""
 
 _NOBODY = OwnerRules()
 _EVERYTHING = OwnerRules(devices=(OwnerRule(name="everything", match=Match(), to="ask"),))
@@ -89,10 +90,11 @@ class _Corners:
         """What it means for the corporate and for the personal partition, with the rule that decided."""
         alone = self._alone.decide(device, {})
         wanted = self._wanted.decide(device, {})
+        read_only = "corporate" in alone.read_only
         corporate: Corner = "never"
         if alone.verdict == "corporate":
-            corporate = "takes"
+            corporate = "takes read-only" if read_only else "takes"
         elif "corporate" in alone.targets:
-            corporate = "may"
+            corporate = "may read-only" if read_only else "may"
         personal: Corner = "owner" if "personal" in wanted.targets else "never"
         return (corporate, alone.rule), (personal, "" if personal == "owner" else wanted.rule)

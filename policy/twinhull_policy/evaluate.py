@@ -12,6 +12,9 @@ Three layers, read in order; in each the first rule that matches counts:
 3. the owner's rules: ``personal`` and ``ask`` add the personal partition, ``corporate`` adds nothing and
    prefers the corporate partition if that was added, ``deny`` takes everything away.
 
+A rule that gives ``read-only`` gives the blocks of a storage device to be read, and gives nothing of a device
+that is no storage; ``require`` then denies it. The owner's holds wherever the device goes.
+
 A device that may go nowhere is denied. Where the owner's rule prefers a place that is allowed, that is the
 verdict; else it is ``ask``. A remembered answer replaces ``ask`` alone, and only by a place that is allowed
 (or by ``deny``): it can never precede a refusal.
@@ -35,7 +38,12 @@ Answers = Mapping[tuple[str, str, str, str], Answer]
 """What the owner answered before, by ``answer_key``."""
 
 
-class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+BLOCKS = "08:06:50"
+"""SCSI over bulk-only transport (Mass Storage Class Overview 1.4): what can be read without passing the
+device. A disk that offers UAS speaks this too, in its first alternate setting (UASP 1.0, 5.1)."""
+
+
+class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """An answer. It never acts."""
 
     verdict: Literal["deny", "host", "corporate", "personal", "ask"]
@@ -47,6 +55,13 @@ class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     For ``ask``, every rule that offered a place, separated by spaces.
     """
     reason: str
+    read_only: tuple[Target, ...] = ()
+    """Those of ``targets`` that may only read its blocks."""
+
+
+def has_blocks(facts: DeviceFacts) -> bool:
+    """Whether a device is storage that can be given read-only, as a disk."""
+    return facts.bus == "usb" and BLOCKS in facts.interfaces
 
 
 def answer_key(facts: DeviceFacts) -> tuple[str, str, str, str]:
@@ -111,22 +126,28 @@ def conclude(
             return _denied("host:past-tunnel", "The corporate partition would have a way around the tunnel.")
         corporate = None
     if corporate is not None and corporate.verdict == "require":
+        if not _gives(corporate, facts):
+            return _denied(f"corporate:{corporate.name}", _NO_BLOCKS)
         return Decision(
             verdict="corporate",
             targets=("corporate",),
             rule=f"corporate:{corporate.name}",
             reason="The policy takes such devices for the corporate partition.",
+            read_only=("corporate",) if corporate.access == "read-only" else (),
         )
     if owner is not None and owner.to == "deny":
         return _denied(f"owner:{owner.name}", "The owner's rules give it to nobody.")
+    if owner is not None and not _gives(owner, facts):
+        return _denied(f"owner:{owner.name}", _NO_BLOCKS)
     targets: list[Target] = []
     granted_by: list[str] = []
-    if corporate is not None and corporate.verdict == "allow":
+    if corporate is not None and corporate.verdict == "allow" and _gives(corporate, facts):
         targets.append("corporate")
         granted_by.append(f"corporate:{corporate.name}")
     if owner is not None and owner.to in ("personal", "ask"):
         targets.append("personal")
         granted_by.append(f"owner:{owner.name}")
+    read_only = _only_read(targets, corporate, owner)
     if not targets:
         return _nowhere(corporate, owner)
     if owner is not None and owner.to in targets:
@@ -135,6 +156,7 @@ def conclude(
             targets=tuple(targets),
             rule=f"owner:{owner.name}",
             reason=f"The owner's rules send it to the {owner.to} partition.",
+            read_only=read_only,
         )
     answer = answers.get(answer_key(facts))
     if answer == "deny":
@@ -145,18 +167,38 @@ def conclude(
             targets=tuple(targets),
             rule="answer",
             reason=f"The owner chose the {answer} partition before.",
+            read_only=read_only,
         )
     return Decision(
         verdict="ask",
         targets=tuple(targets),
         rule=" ".join(granted_by),
         reason="The person at the laptop decides.",
+        read_only=read_only,
     )
+
+
+_NO_BLOCKS = "The rule gives storage to be read and nothing else, and this is no storage."
+
+
+def _gives(rule: DeviceRule | OwnerRule, facts: DeviceFacts) -> bool:
+    return rule.access is UNSET or has_blocks(facts)
+
+
+def _only_read(
+    targets: list[Target], corporate: DeviceRule | None, owner: OwnerRule | None
+) -> tuple[Target, ...]:
+    if owner is not None and owner.access == "read-only":
+        return tuple(targets)
+    limited = corporate is not None and corporate.access == "read-only"
+    return tuple(target for target in targets if target == "corporate" and limited)
 
 
 def _nowhere(corporate: DeviceRule | None, owner: OwnerRule | None) -> Decision:
     if corporate is not None and corporate.verdict == "deny":
         return _denied(f"corporate:{corporate.name}", "The policy refuses it, and no other rule takes it.")
+    if corporate is not None and owner is None:
+        return _denied(f"corporate:{corporate.name}", _NO_BLOCKS)
     if owner is not None:
         return _denied(
             f"owner:{owner.name}",

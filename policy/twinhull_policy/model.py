@@ -120,6 +120,8 @@ class DeviceRule(Section, frozen=True, forbid_unknown_fields=True, kw_only=True,
     """Which devices it is about."""
     verdict: Literal["require", "allow", "deny"]
     """What becomes of them."""
+    access: Literal["read-only"] | UnsetType = UNSET
+    """With ``read-only`` only the blocks of storage are given, to be read, and of other devices nothing."""
 
 
 class Gateway(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -293,6 +295,8 @@ class OwnerRule(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     name: RuleName
     match: Match
     to: Literal["personal", "corporate", "ask", "deny"]
+    access: Literal["read-only"] | UnsetType = UNSET
+    """``read-only``: wherever it goes, only the blocks of a storage device; else it goes nowhere."""
 
 
 class OwnerRules(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import random
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -16,6 +18,7 @@ from tests.lab.usb_peer.hid import Keyboard
 from tests.lab.usb_peer.kinds import hub, keyboard, storage, typing_stick
 from tests.lab.usb_peer.machine import Machine
 from tests.lab.usb_peer.plug import Peer
+from tests.lab.usb_peer.storage import Memory
 from tests.support.python_ramdisk import with_python
 
 SECONDS = 90
@@ -46,6 +49,49 @@ try:
 except RemoteError as error:
     print(error.report().code)
 devd.revoke(device.port); print("revoked", *state())
+"""
+BLOCKD = (
+    "import os; from pathlib import Path; from twinhull_hypervisor import ipc;"
+    "from twinhull_hypervisor.block.service import Blockd;"
+    "listener = ipc.listening_socket(Path('/tmp/blockd.sock'), 0o600);"
+    "os.setgid(64001); os.setuid(64001);"
+    "ipc.serve(listener, Blockd(Path('/tmp/blocks')).handlers, frozenset({0}), connections=4)"
+)
+"""As its unit starts it: root's socket, and then no privilege."""
+READER = """
+import hashlib, os, socket, struct
+from twinhull_policy.names import Partition
+path = devd.lend(device, Partition.PERSONAL)
+print("lent", *state(), sorted(Path("/sys/block").glob("sd*")))
+def connected(uid):
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    os.seteuid(uid)
+    client.connect(path)
+    os.seteuid(0)
+    return client
+def take(length):
+    content = b""
+    while len(content) < length:
+        chunk = client.recv(length - len(content))
+        if not chunk:
+            return None
+        content += chunk
+    return content
+def read(place, length):
+    client.sendall(struct.pack(">IHHQQI", 0x25609513, 0, 0, 1, place, length))
+    head = take(16)
+    return take(length) if head and head[4:8] == bytes(4) else head and head[7]
+print("stranger", connected(70001).recv(100))
+client = connected(70002)
+client.sendall(struct.pack(">I", 3) + struct.pack(">QII", 0x49484156454F5054, 1, 0))
+(size,) = struct.unpack(">Q", take(28)[18:26])
+print(size, hashlib.sha256(read(0, size)).hexdigest())
+client.sendall(struct.pack(">IHHQQI", 0x25609513, 0, 1, 1, 0, 512) + bytes(512))
+print("write", take(16)[7], hashlib.sha256(read(0, size)).hexdigest())
+print("reading", *state(), sorted(Path("/sys/block").glob("sd*")))
+devd.revoke(device.port); print("revoked", *state())
+print("read", read(0, 512), take(1), Path(path).exists() and time.sleep(1) or Path(path).exists())
+devd.authorise(device, "guest"); print("whole", *state())
 """
 ADMISSION = """
 async def follow():
@@ -91,9 +137,11 @@ class Laptop:
         self.machine.run(f"echo {blob} | base64 -d >/tmp/{name}.py")
         return f"PYTHONPATH=/py python3 /tmp/{name}.py"
 
-    def serve(self) -> None:
+    def serve(self, options: str = "") -> None:
         """Start devd."""
-        self.machine.run(f"({DEVD} --socket /tmp/devd.sock {RECORD} >/tmp/devd.log 2>&1 </dev/null &)")
+        self.machine.run(
+            f"({DEVD} {options} --socket /tmp/devd.sock {RECORD} >/tmp/devd.log 2>&1 </dev/null &)"
+        )
         self.machine.wait("test -S /tmp/devd.sock", SECONDS)
 
 
@@ -144,6 +192,34 @@ def test_a_stick_and_a_keyboard_from_plug_to_revocation(laptop: Laptop) -> None:
         "done 1 ['usbhid']",
         "burst 0 []",
     ]
+
+
+@pytest.mark.timeout(600)
+def test_storage_is_read_without_a_driver_and_by_nobody_else(laptop: Laptop) -> None:
+    """usbfs for real: one interface of an open node, from root to one without privilege, to one user."""
+    content = random.Random(1).randbytes(1024 * 1024 + 512)  # noqa: S311 - any bytes
+    laptop.machine.run(
+        "mkdir /tmp/blocks; chown 64001:64001 /tmp/blocks; chmod 711 /tmp/blocks; chmod 711 /tmp"
+    )
+    laptop.machine.run("echo th-personal:x:70002:70002::/: >>/etc/passwd")
+    blockd = f'PYTHONPATH=/py python3 -c "{BLOCKD}"'
+    laptop.machine.run(f"({blockd} >/tmp/blockd.log 2>&1 </dev/null &)")
+    laptop.machine.wait("test -S /tmp/blockd.sock", SECONDS)
+    laptop.serve("--blockd /tmp/blockd.sock")
+    peer = laptop.plug("stick", storage(Memory(content)))
+    told = laptop.machine.run(f"{laptop.script('reader', READER)} {laptop.port('Ultra')}", SECONDS)
+    digest = hashlib.sha256(content).hexdigest()
+    assert told.splitlines() == [
+        "lent 1 ['usbfs'] []",
+        "stranger b''",
+        f"{len(content)} {digest}",
+        f"write 1 {digest}",
+        "reading 1 ['usbfs'] []",
+        "revoked 0 []",
+        "read 5 None False",
+        "whole 1 ['free']",
+    ]
+    assert peer.record.scsi.keys() <= {0x00, 0x03, 0x12, 0x25, 0x28}, "nothing but reading"
 
 
 @pytest.mark.timeout(600)

@@ -114,6 +114,25 @@ def test_an_answer_goes_to_the_daemon(
     assert answers(standin) == [("1-2", verb, remember)]
 
 
+def test_storage_can_be_given_to_be_read_and_that_is_not_remembered(
+    panel: DevicePanel, standin: StandInDaemon, qtbot: QtBot
+) -> None:
+    put(standin, device())
+    qtbot.waitUntil(lambda: shows(panel, STICK), timeout=WAIT)
+    assert panel.read_only.isVisible() and not panel.read_only.isChecked()
+    panel.remember.setChecked(True)
+    panel.read_only.click()
+    assert not panel.remember.isEnabled()
+    qtbot.waitUntil(panel.buttons["personal"].isEnabled, timeout=WAIT)
+    panel.buttons["personal"].click()
+    qtbot.waitUntil(lambda: not panel.isVisible(), timeout=WAIT)
+    assert answers(standin) == []
+    assert ("attach_device", ("1-2", "personal", True)) in standin.calls
+    put(standin, device(WEBCAM, state="asking", targets=["personal"], remember=True))
+    qtbot.waitUntil(lambda: shows(panel, WEBCAM), timeout=WAIT)
+    assert not panel.read_only.isVisible() and panel.remember.isEnabled()
+
+
 def test_a_click_meant_for_another_device_answers_nothing(
     panel: DevicePanel, standin: StandInDaemon, qtbot: QtBot
 ) -> None:

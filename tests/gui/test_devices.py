@@ -115,6 +115,18 @@ def test_only_what_the_rules_allow_is_offered(devices: MainWindow, id_: str, but
     assert visible_buttons(devices.desk.page.rows[id_]) == buttons
 
 
+def test_a_stick_is_given_to_be_read(devices: MainWindow, standin: StandInDaemon, qtbot: QtBot) -> None:
+    page = devices.desk.page
+    assert [id_ for id_, row in page.rows.items() if row.read_only.isVisible()] == [STICK]
+    row = page.rows[STICK]
+    assert "Example Flash Drive" in row.read_only.accessibleName()
+    row.read_only.click()
+    row.buttons["corporate"].click()
+    qtbot.waitUntil(lambda: place_of_row(page, STICK) == "corporate", timeout=WAIT)
+    assert asked(standin) == [("attach_device", ("1-2", "corporate", True))]
+    assert page.rows[STICK].badge.text() == "In use, read only"
+
+
 def test_a_device_is_moved_and_taken_back_by_keyboard(
     devices: MainWindow, standin: StandInDaemon, qtbot: QtBot
 ) -> None:

@@ -24,12 +24,13 @@ from twinhull_hypervisor.devices.arguments import (
     AdmitArguments,
     AuthoriseArguments,
     DecidedDevice,
+    LendArguments,
     PortArgument,
     UsbArguments,
     parse,
 )
-from twinhull_hypervisor.devices.errors import DeviceChanged, DeviceInUse, NoSuchDevice
-from twinhull_hypervisor.devices.results import Authorised, Done, Event, PciFacts, UsbDevice, UsbPage
+from twinhull_hypervisor.devices.errors import DeviceChanged, DeviceInUse, NoSuchDevice, NotStorage
+from twinhull_hypervisor.devices.results import Authorised, Done, Event, Lent, PciFacts, UsbDevice, UsbPage
 from twinhull_hypervisor.domain.errors import HypervisorRefused, HypervisorUnreachable
 from twinhull_hypervisor.domain.hostdev import Guest, Holding
 from twinhull_hypervisor.ipc import answer, listening_socket, send_packet
@@ -46,12 +47,14 @@ class Ports:
         early: whether the machine was restricted from its boot on.
         admissions: the code each keyboard waits for, by port.
         calls: verbs that changed something, as they came.
+        unreadable: whether storage cannot be read.
         during_authorise: runs in the middle of an authorise, after the comparison.
     """
 
     early: bool = True
     admissions: dict[str, str] = field(default_factory=dict)
     calls: list[tuple[str, ...]] = field(default_factory=list)
+    unreadable: bool = False
     during_authorise: Callable[[], None] = lambda: None
     pci: PciFacts = NO_PCI
     _devices: dict[str, UsbDevice] = field(default_factory=dict)
@@ -160,6 +163,7 @@ class Ports:
             "watch": lambda arguments, fds: watch(arguments) and {},
             "usb": verb(UsbArguments, self._usb),
             "authorise": verb(AuthoriseArguments, self._authorise),
+            "lend": verb(LendArguments, self._lend),
             "revoke": verb(PortArgument, self._revoke),
             "admit": verb(AdmitArguments, self._admit),
             "pci": lambda arguments, fds: msgspec.to_builtins(self.pci),
@@ -185,6 +189,18 @@ class Ports:
         self._change(arguments.port, authorised=True, driver_bound=arguments.use == "host")
         self.during_authorise()
         return Authorised(busnum=device.busnum, devnum=device.devnum)
+
+    def _lend(self, arguments: LendArguments) -> Lent:
+        device = self._decided(arguments)
+        self.calls.append(("lend", arguments.port, arguments.partition.value))
+        if device.driver_bound:
+            raise DeviceInUse(port=arguments.port, driver="usb-storage")
+        self._change(arguments.port, authorised=True)
+        self.during_authorise()
+        if self.unreadable:
+            self._change(arguments.port, authorised=False)
+            raise NotStorage(port=arguments.port)
+        return Lent(socket=f"/served/{arguments.port}")
 
     def _revoke(self, arguments: PortArgument) -> Done:
         if arguments.port not in self._devices:
@@ -295,7 +311,7 @@ class Machines:
         self._answer()
         return dict(self._guests)
 
-    def attach(self, holding: Holding) -> None:
+    def attach(self, holding: Holding, socket: str = "") -> None:
         """As QEMU opens a device: it has to be there, authorised, and free."""
         self._answer()
         time.sleep(self.delay)
@@ -305,11 +321,19 @@ class Machines:
             usable = self.trusting or (device and device.authorised and not device.driver_bound)
             if not usable or guest is None or self.refuse:
                 raise HypervisorRefused(action="give a device", reason="it cannot be opened")
+            if holding.read_only != bool(socket):
+                raise AssertionError(f"{holding} would be given through {socket!r}")
             holders = [h for g in self._guests.values() for h in g.holdings]
             if any((h.busnum, h.devnum) == (holding.busnum, holding.devnum) for h in holders):
                 raise AssertionError(f"two machines would hold {holding}")
             self._guests[holding.partition] = replace(guest, holdings=(*guest.holdings, holding))
             self.history.append(("attach", holding.partition.value, holding.port))
+
+    def lose(self, partition: Partition) -> None:
+        """Whoever served blocks to a machine is gone."""
+        guest = self._guests[partition]
+        lost = tuple(replace(h, lost=h.read_only) for h in guest.holdings)
+        self._guests[partition] = replace(guest, holdings=lost)
 
     def detach(self, holding: Holding) -> None:
         """As libvirt takes a device out, also one that was pulled."""

@@ -114,17 +114,20 @@ class DeviceLaptop:
         await self.start_core()
 
     def set_rules(self, **rules: tuple[str, Match]) -> None:
-        """A corporate policy with these rules: name -> (verdict, match)."""
-        made = tuple(
-            msgspec.convert({"name": name.replace("_", "-"), "match": match, "verdict": verdict}, DeviceRule)
-            for name, (verdict, match) in rules.items()
-        )
-        self.policy = structs.replace(example_policy(), devices=made)
+        """A corporate policy with these rules: name -> (verdict, match); the verdict may add an access."""
+        made = []
+        for name, (words, match) in rules.items():
+            verdict, _, access = words.partition(" ")
+            fields = {"name": name.replace("_", "-"), "match": match, "verdict": verdict}
+            made.append(msgspec.convert(fields | ({"access": access} if access else {}), DeviceRule))
+        self.policy = structs.replace(example_policy(), devices=tuple(made))
         self.manager.poke()
 
     def set_owner(self, to: str, match: Match | None = None) -> None:
-        """The owner's document with one rule."""
-        rule = msgspec.convert({"name": "o", "match": match or Match(), "to": to}, OwnerRule)
+        """The owner's document with one rule; ``to`` may add an access."""
+        to, _, access = to.partition(" ")
+        fields = {"name": "o", "match": match or Match(), "to": to}
+        rule = msgspec.convert(fields | ({"access": access} if access else {}), OwnerRule)
         self.commands.set_owner_rules(canonical(OwnerRules(devices=(rule,))).decode())
 
     async def goes_to_sleep(self) -> None:

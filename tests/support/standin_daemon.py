@@ -184,6 +184,7 @@ def demonstration_devices() -> list[DeviceInfo]:
             targets=["corporate", "personal"],
             remember=True,
             model="0951:1666",
+            blocks=True,
             interfaces=["08:06:50"],
         ),
         usb(

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec import structs
+from msgspec import UNSET, structs
 from twinhull_hypervisor.daemon.device_plan import (
     MAX_ADMISSIONS,
     Action,
     Admit,
+    Choice,
     Detach,
     Device,
     Give,
@@ -43,6 +44,10 @@ INTERFACES: list[tuple[str, ...]] = [
 ]
 VERDICTS: list[Any] = ["require", "allow", "deny", None]
 OWNERS: list[Any] = ["personal", "corporate", "ask", "deny", None]
+
+
+_choices = st.builds(Choice, st.sampled_from(Partition), st.booleans()) | st.none()
+_accesses: st.SearchStrategy[Any] = st.sampled_from([UNSET, UNSET, "read-only"])
 
 
 @st.composite
@@ -85,6 +90,8 @@ def situations(draw: st.DrawFn) -> Situation:
         st.sampled_from([*PORTS, ""]),
         st.integers(1, 2),
         st.integers(2, 4),
+        st.booleans(),
+        st.booleans(),
     )
     return Situation(
         devices=tuple(devices),
@@ -92,7 +99,7 @@ def situations(draw: st.DrawFn) -> Situation:
         up=up,
         running=frozenset(draw(st.lists(st.sampled_from(sorted(up))))) if up else frozenset(),
         holdings=tuple(draw(st.lists(holdings, max_size=5))) if up else (),
-        choices={i: draw(st.sampled_from([*Partition, None])) for i in draw(some)},
+        choices={i: draw(_choices) for i in draw(some)},
         admitting=frozenset(draw(some)),
         suspended=frozenset(draw(some)) if draw(st.integers(0, 4)) == 0 else frozenset(),
         failed=dict.fromkeys(draw(some), "no") if draw(st.integers(0, 4)) == 0 else {},
@@ -115,12 +122,20 @@ def _match(draw: st.DrawFn) -> Match:
 
 def _corporate(draw: st.DrawFn) -> list[DeviceRule]:
     verdicts = draw(st.lists(st.sampled_from(VERDICTS), max_size=3))
-    return [DeviceRule(name=f"c{n}", match=_match(draw), verdict=v) for n, v in enumerate(verdicts) if v]
+    return [
+        DeviceRule(name=f"c{n}", match=_match(draw), verdict=v, access=draw(_accesses))
+        for n, v in enumerate(verdicts)
+        if v
+    ]
 
 
 def _owner(draw: st.DrawFn) -> list[OwnerRule]:
     targets = draw(st.lists(st.sampled_from(OWNERS), max_size=3))
-    return [OwnerRule(name=f"o{n}", match=_match(draw), to=t) for n, t in enumerate(targets) if t]
+    return [
+        OwnerRule(name=f"o{n}", match=_match(draw), to=t, access=draw(_accesses))
+        for n, t in enumerate(targets)
+        if t
+    ]
 
 
 def done(now: Situation, action: Action) -> Situation:
@@ -137,8 +152,8 @@ def done(now: Situation, action: Action) -> Situation:
             return dataclasses.replace(_device(now, identity, authorised=True), hosted=hosted)
         case Admit(identity):
             return dataclasses.replace(now, admitting=now.admitting | {identity})
-        case Give(identity, partition):
-            holding = Holding(partition, identity.port, identity.busnum, identity.devnum)
+        case Give(identity, partition, read_only):
+            holding = Holding(partition, identity.port, identity.busnum, identity.devnum, read_only)
             given = _device(now, identity, authorised=True)
             return dataclasses.replace(given, holdings=(*now.holdings, holding))
 
@@ -173,6 +188,7 @@ def test_no_plan_ever_breaks_a_promise_at_any_step(before: Situation) -> None:
             assert action.partition.value in decision.targets
             assert decision.verdict not in ("deny", "host")
             assert action.partition in now.running
+            assert action.read_only or action.partition.value not in decision.read_only
             assert not device.senses & now.switched_off
             assert not (now.locked and decision.rule == "answer")
             assert holders(now, device) == [action.partition]
@@ -196,6 +212,8 @@ def test_a_plan_that_was_done_leaves_nothing_to_do(before: Situation) -> None:
         wanted = place(device, now)
         expected = [wanted.partition] if wanted.state == "attached" else []
         assert holders(now, device) == expected
+        held = [h for h in now.holdings if h.port == device.port]
+        assert all(h.read_only is wanted.read_only and not h.lost for h in held)
         if wanted.state in ("blocked", "asking", "waiting", "suspended"):
             last = device.works and sum(d.keyboard and d.works for d in now.devices) == 1
             assert not device.authorised or (device.keyboard and last)
@@ -206,7 +224,7 @@ def test_a_plan_that_was_done_leaves_nothing_to_do(before: Situation) -> None:
 @settings(max_examples=150, deadline=None)
 @given(situations())
 def test_what_is_denied_is_in_no_partition_whatever_anybody_chose(before: Situation) -> None:
-    choices = {device.identity: Partition.PERSONAL for device in before.devices}
+    choices = {device.identity: Choice(Partition.PERSONAL) for device in before.devices}
     now = dataclasses.replace(before, choices=choices)
     for device in now.devices:
         if now.decisions[device.port].verdict in ("deny", "host"):
@@ -224,6 +242,14 @@ CAMERA = Device(
     DeviceFacts(bus="usb", vendor="046d", product="082d", interfaces=("0e:01:00",), port="1-2"),
     senses=frozenset({"camera"}),
 )
+STICK = Device(
+    Identity("1-3", "cc", 1, 4),
+    DeviceFacts(bus="usb", vendor="0781", product="5581", interfaces=("08:06:50",), port="1-3"),
+    authorised=True,
+)
+WHOLE = Holding(Partition.PERSONAL, "1-3", 1, 4)
+READ = dataclasses.replace(WHOLE, read_only=True)
+TO_READ = {STICK.identity: Choice(Partition.PERSONAL, read_only=True)}
 GIVEN = Holding(Partition.PERSONAL, "1-2", 1, 3)
 BOTH = frozenset(Partition)
 
@@ -306,6 +332,34 @@ TABLE: dict[str, tuple[Device, Situation, str, list[type[Action]]]] = {
         "attached",
         [Give],
     ),
+    "storage to be read": (STICK, situation(STICK, "ask", choices=TO_READ), "attached", [Give]),
+    "it is read": (STICK, situation(STICK, "ask", choices=TO_READ, holdings=(READ,)), "attached", []),
+    "whole, and now to be read": (
+        STICK,
+        situation(STICK, "ask", choices=TO_READ, holdings=(WHOLE,)),
+        "attached",
+        [Detach, Give],
+    ),
+    "to be read, and now whole": (
+        STICK,
+        situation(STICK, "personal", holdings=(READ,)),
+        "attached",
+        [Detach, Give],
+    ),
+    "nobody serves it any more": (
+        STICK,
+        situation(STICK, "ask", choices=TO_READ, holdings=(dataclasses.replace(READ, lost=True),)),
+        "attached",
+        [Detach, Give],
+    ),
+    "nobody serves it, and the screen is locked": (
+        STICK,
+        situation(
+            STICK, "ask", choices=TO_READ, locked=True, holdings=(dataclasses.replace(READ, lost=True),)
+        ),
+        "waiting",
+        [Detach, Revoke],
+    ),
     "asked": (CAMERA, situation(CAMERA, "ask"), "asking", []),
     "answered before": (CAMERA, situation(CAMERA, "ask", "personal"), "attached", [Give]),
     "answered before, but the screen is locked": (
@@ -328,13 +382,13 @@ TABLE: dict[str, tuple[Device, Situation, str, list[type[Action]]]] = {
     ),
     "chosen by hand": (
         CAMERA,
-        situation(CAMERA, "ask", choices={CAMERA.identity: Partition.PERSONAL}),
+        situation(CAMERA, "ask", choices={CAMERA.identity: Choice(Partition.PERSONAL)}),
         "attached",
         [Give],
     ),
     "chosen by hand, where it may not go": (
         CAMERA,
-        situation(CAMERA, "ask", choices={CAMERA.identity: Partition.CORPORATE}),
+        situation(CAMERA, "ask", choices={CAMERA.identity: Choice(Partition.CORPORATE)}),
         "asking",
         [],
     ),

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec import structs
+from msgspec import UNSET, structs
 from twinhull_policy.compiled import CompiledPolicy
-from twinhull_policy.evaluate import Answers, answer_key, class_matches, decide
+from twinhull_policy.evaluate import Answers, answer_key, class_matches, decide, has_blocks
 from twinhull_policy.example import example_policy
 from twinhull_policy.facts import DeviceFacts
 from twinhull_policy.model import DeviceRule, Match, OwnerRule, OwnerRules, Policy
@@ -83,6 +83,60 @@ def test_layers(
     )
     assert (decision.verdict, decision.targets, decision.rule) == (verdict, targets, rule)
     assert decision.reason
+
+
+READ = "read-only"
+# corporate verdict and access, owner's choice and access, whether it is storage -> verdict, targets, of them
+# read-only, rule
+ACCESS: list[tuple[Any, Any, Any, Any, bool, str, tuple[str, ...], tuple[str, ...], str]] = [
+    ("require", READ, None, UNSET, True, "corporate", ("corporate",), ("corporate",), "corporate:c"),
+    ("require", READ, "personal", UNSET, False, "deny", (), (), "corporate:c"),
+    ("require", UNSET, "personal", READ, True, "corporate", ("corporate",), (), "corporate:c"),
+    ("allow", READ, None, UNSET, True, "ask", ("corporate",), ("corporate",), "corporate:c"),
+    ("allow", READ, None, UNSET, False, "deny", (), (), "corporate:c"),
+    (
+        "allow", READ, "ask", UNSET, True,
+        "ask", ("corporate", "personal"), ("corporate",), "corporate:c owner:o",
+    ),
+    ("allow", READ, "ask", UNSET, False, "ask", ("personal",), (), "owner:o"),
+    ("allow", READ, "corporate", UNSET, True, "corporate", ("corporate",), ("corporate",), "owner:o"),
+    ("allow", READ, "corporate", UNSET, False, "deny", (), (), "owner:o"),
+    ("allow", UNSET, "corporate", READ, True, "corporate", ("corporate",), ("corporate",), "owner:o"),
+    (
+        "allow", UNSET, "ask", READ, True,
+        "ask", ("corporate", "personal"), ("corporate", "personal"), "corporate:c owner:o",
+    ),
+    ("allow", UNSET, "ask", READ, False, "deny", (), (), "owner:o"),
+    ("deny", READ, "personal", READ, True, "personal", ("personal",), ("personal",), "owner:o"),
+    (None, UNSET, "personal", READ, True, "personal", ("personal",), ("personal",), "owner:o"),
+    (None, UNSET, "personal", READ, False, "deny", (), (), "owner:o"),
+    (None, UNSET, "deny", READ, False, "deny", (), (), "owner:o"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("verdict", "access", "to", "owners", "storage", "expected", "targets", "read_only", "rule"), ACCESS
+)
+def test_read_only_gives_blocks_or_nothing(
+    verdict: Any,
+    access: Any,
+    to: Any,
+    owners: Any,
+    storage: bool,
+    expected: str,
+    targets: tuple[str, ...],
+    read_only: tuple[str, ...],
+    rule: str,
+) -> None:
+    facts = STICK if storage else structs.replace(STICK, interfaces=("08:06:62", "0e:01:00"))
+    corporate = [DeviceRule(name="c", match=Match(), verdict=verdict, access=access)] if verdict else []
+    own = [OwnerRule(name="o", match=Match(), to=to, access=owners)] if to else []
+    decision = decide(facts, policy(*corporate), owner(*own), {})
+    assert (decision.verdict, decision.targets, decision.read_only) == (expected, targets, read_only)
+    assert decision.rule == rule
+    answered: Answers = {answer_key(facts): "corporate"}
+    again = decide(facts, policy(*corporate), owner(*own), answered)
+    assert (again.targets, again.read_only) == (targets, read_only)
 
 
 def test_the_first_match_counts() -> None:
@@ -188,8 +242,11 @@ MATCHES = st.fixed_dictionaries(
         "every_interface": CLASSES,
     },
 ).map(lambda fields: msgspec.convert(fields, Match))
-CORPORATE = st.lists(st.tuples(MATCHES, st.sampled_from(["require", "allow", "deny"])), max_size=12)
-OWNER = st.lists(st.tuples(MATCHES, st.sampled_from(["personal", "corporate", "ask", "deny"])), max_size=12)
+ACCESSES: st.SearchStrategy[Any] = st.sampled_from([UNSET, "read-only"])
+CORPORATE = st.lists(st.tuples(MATCHES, st.sampled_from(["require", "allow", "deny"]), ACCESSES), max_size=12)
+OWNER = st.lists(
+    st.tuples(MATCHES, st.sampled_from(["personal", "corporate", "ask", "deny"]), ACCESSES), max_size=12
+)
 ANSWERS = st.sampled_from([None, "corporate", "personal", "deny"])
 
 
@@ -198,25 +255,33 @@ ANSWERS = st.sampled_from([None, "corporate", "personal", "deny"])
 def test_the_index_says_what_the_plain_reading_says(
     corporate: list[Any], own: list[Any], devices: list[tuple[DeviceFacts, Any]]
 ) -> None:
-    rules = policy(*(DeviceRule(name=f"c{n}", match=m, verdict=v) for n, (m, v) in enumerate(corporate)))
-    owners = owner(*(OwnerRule(name=f"o{n}", match=m, to=t) for n, (m, t) in enumerate(own)))
+    rules = policy(
+        *(DeviceRule(name=f"c{n}", match=m, verdict=v, access=a) for n, (m, v, a) in enumerate(corporate))
+    )
+    owners = owner(*(OwnerRule(name=f"o{n}", match=m, to=t, access=a) for n, (m, t, a) in enumerate(own)))
     answers: Answers = {answer_key(facts): answer for facts, answer in devices if answer}
     compiled = CompiledPolicy(rules, owners)
     for facts, _ in devices:
         decision = decide(facts, rules, owners, answers)
         assert compiled.decide(facts, answers) == decision
         assert decision.verdict in ("deny", "host", "ask", *decision.targets)
+        assert set(decision.read_only) <= set(decision.targets)
+        assert has_blocks(facts) or not decision.read_only
         assert bool(decision.targets) == (decision.verdict not in ("deny", "host"))
 
 
 @given(CORPORATE, OWNER, FACTS)
 def test_no_answer_ever_precedes_a_refusal(corporate: list[Any], own: list[Any], facts: DeviceFacts) -> None:
-    rules = policy(*(DeviceRule(name=f"c{n}", match=m, verdict=v) for n, (m, v) in enumerate(corporate)))
-    owners = owner(*(OwnerRule(name=f"o{n}", match=m, to=t) for n, (m, t) in enumerate(own)))
+    rules = policy(
+        *(DeviceRule(name=f"c{n}", match=m, verdict=v, access=a) for n, (m, v, a) in enumerate(corporate))
+    )
+    owners = owner(*(OwnerRule(name=f"o{n}", match=m, to=t, access=a) for n, (m, t, a) in enumerate(own)))
     without = decide(facts, rules, owners, {})
     for answer in ("corporate", "personal"):
         answers: Answers = {answer_key(facts): answer}
-        assert set(decide(facts, rules, owners, answers).targets) <= set(without.targets)
+        answered = decide(facts, rules, owners, answers)
+        assert set(answered.targets) <= set(without.targets)
+        assert answered.read_only == without.read_only, "nor widens what a place may do with it"
 
 
 WAYS_OUT = ["02:06:00", "02:0c:00", "02:0d:00", "02:0e:00", "e0:01:01", "e0:01:03", "ef:04:01"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from twinhull_installer import unitfile
+from twinhull_installer import confinement, unitfile
 from twinhull_installer.errors import BadUnit, InstallerError
 from twinhull_installer.supervisor import setpriv_arguments
 
@@ -21,6 +21,7 @@ EXPOSURE = {
     "twinhull-server": 1.5,
     "twinhull-netd": 3.0,
     "twinhull-devd": 1.5,
+    "twinhull-blockd": 1.0,
 }
 FILES = [UNITS / f"{name}.service" for name in EXPOSURE]
 BOOT = INSTALLER / "config/boot/twinhull-usb-early.service"
@@ -46,6 +47,7 @@ def test_services_start_after_those_they_need() -> None:
     assert order.index("twinhull-netd") < order.index("twinhulld")
     assert order.index("twinhull-fetch") < order.index("twinhulld")
     assert order.index("twinhull-devd") < order.index("twinhulld")
+    assert "twinhull-blockd" in order
 
 
 def test_core_has_no_capability_and_only_its_groups() -> None:
@@ -68,6 +70,28 @@ def test_devd_is_root_with_no_capability_at_all() -> None:
     assert (devd.user, devd.bounding, devd.ambient) == ("root", frozenset(), frozenset())
     assert devd.socket == unitfile.Socket(Path("/run/twinhull/devd.sock"), "root", "twinhull", 0o660)
     assert devd.no_new_privileges
+
+
+def test_blockd_has_a_user_of_its_own_and_listens_to_root_alone() -> None:
+    blockd = unitfile.load(UNITS, "twinhull-blockd")
+    assert (blockd.user, blockd.group, blockd.bounding) == ("twinhull-blockd", "twinhull-blockd", frozenset())
+    assert blockd.socket == unitfile.Socket(Path("/run/twinhull/blockd.sock"), "root", "root", 0o600)
+    assert (blockd.runtime_directory, blockd.runtime_directory_mode) == ("twinhull-blockd", 0o711)
+
+
+@pytest.mark.parametrize("before", ["", "  /srv/images/** r,\n", "# no line break"])
+def test_apparmors_local_file_gains_one_line_and_loses_it(tmp_path: Path, before: str) -> None:
+    local = tmp_path / "libvirt-qemu"
+    confinement.allow(local)
+    assert not local.exists() and confinement.allowed(local), "without libvirt's file there is nothing to do"
+    local.write_text(before)
+    assert not confinement.allowed(local)
+    for _ in range(2):
+        confinement.allow(local)
+    assert local.read_text().count("twinhull") == 2 and local.read_text().startswith(before)
+    for _ in range(2):
+        confinement.disallow(local)
+    assert local.read_text().rstrip("\n") == before.rstrip("\n")
 
 
 def test_setpriv_gets_what_the_unit_says(tmp_path: Path) -> None:

@@ -60,6 +60,20 @@ def test_two_verdicts_for_each_device() -> None:
             [("5678", "corporate", "may", "never"), ("0407", "corporate", "may", "never")],
         ),
         ([rule("require", vendor="046d")], [], []),
+        (
+            [rule("allow", vendor="1234")],
+            [structs.replace(rule("allow", vendor="1234"), access="read-only")],
+            [("5678", "corporate", "may", "may read-only")],
+        ),
+        (
+            [structs.replace(rule("require"), access="read-only")],
+            [],
+            [
+                ("5678", "corporate", "takes read-only", "never"),
+                ("5678", "personal", "never", "owner"),
+                ("0407", "personal", "never", "owner"),
+            ],
+        ),
     ],
 )
 def test_only_where_a_device_may_go_counts(old: Any, new: Any, changes: Any) -> None:

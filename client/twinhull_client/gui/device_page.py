@@ -10,7 +10,7 @@ from twinhull_policy.errors import ErrorReport, RemoteError, TwinhullError, prin
 
 from twinhull_client.gui.device_row import DeviceRow
 from twinhull_client.gui.device_switches import SwitchBar
-from twinhull_client.gui.device_wishes import Wish, may_go
+from twinhull_client.gui.device_wishes import Verb, Wish, may_go
 from twinhull_client.gui.errors import DeviceGone
 from twinhull_client.gui.widgets import EDGE, Card, Problem, button, label, scrolling
 from twinhull_client.gui.words import computer_name, tr
@@ -314,5 +314,5 @@ class DevicesPage(QWidget):
 
     def _drop_on(self, place: str) -> None:
         if self._dragging is not None:
-            verb = {"corporate": "corporate", "personal": "personal", "nobody": "detach"}[place]
-            self.wished.emit(Wish(self._dragging.device, verb))  # type: ignore[arg-type]
+            verbs: dict[str, Verb] = {"corporate": "corporate", "personal": "personal", "nobody": "detach"}
+            self.wished.emit(self._dragging.wish(verbs[place]))

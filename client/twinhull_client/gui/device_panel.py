@@ -87,6 +87,8 @@ class DevicePanel(QFrame):
         self.progress = label(role="muted")
         self.remember = QCheckBox(self.tr("Remember this answer"))
         self.remember.setAccessibleName(self.remember.text())
+        self.read_only = QCheckBox(self.tr("Read only"))
+        self.read_only.toggled.connect(self._arrange)
         self.problem = Problem()
         self.buttons: dict[Verb, QPushButton] = {
             "corporate": button(self.tr(" Corporate computer"), lambda: self._answer("corporate")),
@@ -112,6 +114,7 @@ class DevicePanel(QFrame):
         answers.setSpacing(10)
         for made in self.buttons.values():
             answers.addWidget(made)
+        answers.addWidget(self.read_only)
         answers.addWidget(self.remember)
         answers.addStretch()
         self._code_row = QWidget()
@@ -132,6 +135,7 @@ class DevicePanel(QFrame):
         row.setSpacing(16)
         row.addWidget(self.picture, 0, Qt.AlignmentFlag.AlignTop)
         row.addLayout(text, 1)
+        QWidget.setTabOrder(self.read_only, self.remember)
         QWidget.setTabOrder(self.remember, self.later)
 
     # -- what waits ------------------------------------------------------------------------------------
@@ -183,6 +187,7 @@ class DevicePanel(QFrame):
         if another:
             self.problem.say(None)
             self.remember.setChecked(False)
+            self.read_only.setChecked(False)
             self._rest.start()
         self._say(chosen, len(shown))
         self._arrange()
@@ -247,7 +252,11 @@ class DevicePanel(QFrame):
             made.setAccessibleName(spoken[verb].format(name=name))
         self.keys.setVisible(asking)
         self.remember.setVisible(asking and device.remember)
-        self.remember.setEnabled(not self._busy)
+        # What is only read is given for this time.
+        self.remember.setEnabled(not self._busy and not self.read_only.isChecked())
+        self.read_only.setVisible(asking and device.blocks)
+        self.read_only.setEnabled(not self._busy)
+        self.read_only.setAccessibleName(self.tr("Give {name} to be read only").format(name=name))
         self.later.setEnabled(ready)
         self.later.setAccessibleName(self.tr("Decide about {name} later").format(name=name))
 
@@ -262,8 +271,9 @@ class DevicePanel(QFrame):
 
     def _answer(self, verb: Verb) -> None:
         if self.device is not None:
-            remember = self.device.remember and self.remember.isChecked()
-            self.wished.emit(Wish(self.device, verb, remember=remember))
+            read_only = self.device.blocks and self.read_only.isChecked()
+            remember = self.device.remember and self.remember.isChecked() and not read_only
+            self.wished.emit(Wish(self.device, verb, read_only=read_only, remember=remember))
 
     def _put_off(self) -> None:
         if self.device is not None:

@@ -8,6 +8,7 @@ from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import (
     QApplication,
+    QCheckBox,
     QFrame,
     QGridLayout,
     QHBoxLayout,
@@ -19,7 +20,7 @@ from PySide6.QtWidgets import (
 from twinhull_policy.api.types import DeviceInfo
 from twinhull_policy.errors import TwinhullError, printable
 
-from twinhull_client.gui.device_wishes import PORT_NAME_LIMIT, Verb, Wish, may_go
+from twinhull_client.gui.device_wishes import PORT_NAME_LIMIT, Verb, Wish, may_go, may_read
 from twinhull_client.gui.device_words import (
     ICONS,
     device_name,
@@ -67,6 +68,8 @@ class DeviceRow(QFrame):
         for verb, text in self._verbs():
             self.buttons[verb] = button(text, self._asker(verb))
             row.addWidget(self.buttons[verb])
+        self.read_only = QCheckBox(self.tr("Read only"))
+        row.addWidget(self.read_only)
         self.more = button(self.tr("Details"), self._toggle)
         row.addWidget(self.more)
         row.addStretch()
@@ -186,7 +189,8 @@ class DeviceRow(QFrame):
         for verb, made in self.buttons.items():
             made.setVisible(shown[verb])
             made.setEnabled(not self._busy)
-        for control in (self.forget, self.rename, self.port_name):
+        self.read_only.setVisible(may_read(device))
+        for control in (self.forget, self.rename, self.port_name, self.read_only):
             control.setEnabled(not self._busy)
         self.forget.setVisible(usb)
         self.naming.setVisible(usb)
@@ -202,6 +206,7 @@ class DeviceRow(QFrame):
             self.buttons["personal"]: self.tr("Give {name} to the personal computer"),
             self.buttons["deny"]: self.tr("Give {name} to nobody"),
             self.buttons["detach"]: self.tr("Take {name} back"),
+            self.read_only: self.tr("Give {name} to be read only"),
             self.more: self.tr("Hide the details of {name}")
             if self.details.isVisibleTo(self)
             else self.tr("Details of {name}"),
@@ -212,10 +217,15 @@ class DeviceRow(QFrame):
         for control, words in spoken.items():
             control.setAccessibleName(words.format(name=name))
 
+    def wish(self, verb: Verb) -> Wish:
+        """What the person wants of this device with its controls as they are."""
+        read_only = may_read(self.device) and self.read_only.isChecked()
+        return Wish(self.device, verb, read_only=read_only, name=self.port_name.text())
+
     def _wish(self, verb: Verb) -> None:
         if not self._busy:
             self.fail(None)
-            self.wished.emit(Wish(self.device, verb, name=self.port_name.text()))
+            self.wished.emit(self.wish(verb))
 
     def set_busy(self, busy: bool) -> None:
         """While something is done with it, its controls rest."""

@@ -25,6 +25,7 @@ class Wish:
     Attributes:
         device: as it was shown when the person chose.
         verb: a partition it is to go to, or what else is to be done with it.
+        read_only: of storage only what it holds, to be read; for this time.
         remember: answer the same from now on; only for a device that asks.
         name: what its port is to be called, empty for no name; only for ``name``.
     """
@@ -32,6 +33,7 @@ class Wish:
     device: DeviceInfo
     verb: Verb
     remember: bool = False
+    read_only: bool = False
     name: str = ""
 
 
@@ -42,6 +44,11 @@ def may_go(device: DeviceInfo, place: str) -> bool:
     return place in device.targets and place != device.attached_to
 
 
+def may_read(device: DeviceInfo) -> bool:
+    """Whether the person may have only its blocks read somewhere."""
+    return device.blocks and any(may_go(device, place) for place in ("corporate", "personal"))
+
+
 async def fulfil(daemon: Daemon, wish: Wish) -> None:
     """Do it. Raises TwinhullError: DeviceGone, PortNameTaken, or what the daemon says."""
     port = wish.device.port
@@ -50,6 +57,8 @@ async def fulfil(daemon: Daemon, wish: Wish) -> None:
         return
     await _require_same(daemon, wish.device)
     match wish.verb:
+        case "corporate" | "personal" if wish.read_only:
+            await daemon.attach_device(port, wish.verb, read_only=True)
         case "corporate" | "personal" | "deny" if wish.device.state == "asking":
             await daemon.answer_device(port, wish.verb, remember=wish.remember)
         case "corporate" | "personal":

@@ -8,7 +8,7 @@ import logging
 import msgspec
 from twinhull_policy.api.types import DeviceInfo, KillSwitch
 from twinhull_policy.errors import TwinhullError, printable
-from twinhull_policy.evaluate import Answer, answer_key
+from twinhull_policy.evaluate import Answer, answer_key, has_blocks
 from twinhull_policy.names import Partition
 from twinhull_policy.parse import canonical
 
@@ -26,7 +26,7 @@ from .device_errors import (
     SwitchIncomplete,
 )
 from .device_pci import pci_grants, pci_infos, pci_senses
-from .device_plan import Device, Situation, holder, place
+from .device_plan import Choice, Device, Situation, holder, place
 from .device_ports import Devd
 from .device_view import twins
 from .devices import DeviceManager
@@ -68,12 +68,12 @@ class DeviceCommands:
                 raise NotAllowed(
                     port=device.port, target=partition.value, reason=decision.reason, rule=decision.rule
                 )
-            if read_only:
-                raise ReadOnlyOnlyForStorage(port=device.port, reason="only whole devices are passed.")
+            if read_only and not has_blocks(device.facts):
+                raise ReadOnlyOnlyForStorage(port=device.port)
             _require_unlocked(device, now)
             if partition not in now.running:
                 raise NotRunning(partition=partition.value)
-            self._manager.plugged.choose(device.identity, partition)
+            self._manager.plugged.choose(device.identity, Choice(partition, read_only))
             after = await self._manager.settle()
             if holder(device, after) is not partition:
                 reason = self._manager.plugged.failure(device.identity) or _reason(device, after)
@@ -115,7 +115,8 @@ class DeviceCommands:
                 self._manager.memory.remember(device.facts, answer)
             else:
                 self._manager.memory.forget_answer(device.facts)
-                self._manager.plugged.choose(device.identity, None if answer == "deny" else Partition(answer))
+                choice = None if answer == "deny" else Choice(Partition(answer))
+                self._manager.plugged.choose(device.identity, choice)
             await self._manager.settle()
 
     async def forget(self, port: str) -> None:

@@ -61,10 +61,10 @@ class CannotRemember(TwinhullError):
 
 
 class ReadOnlyOnlyForStorage(TwinhullError):
-    """The device in port {port} cannot be given read-only: {reason}"""
+    """The device in port {port} cannot be given read-only: it is no storage that is read in blocks."""
 
     code = "TH-DEV-208"
-    next_step = "Attach it without --read-only, or copy what you need on another computer."
+    next_step = "Attach it without --read-only; the partition then has the whole device."
 
 
 class SwitchIncomplete(TwinhullError):

@@ -78,6 +78,7 @@ class DeviceJournal:
     def tell(self, name: str, identity: Identity, facts: DeviceFacts, placement: Placement) -> bool:
         """Write down where a device is now, unless that is what was written last; whether it was news."""
         outcome = placement.state + (f" {placement.partition}" if placement.partition else "")
+        outcome += " read-only" if placement.read_only and placement.partition else ""
         entry = (identity, outcome, placement.rule, placement.reason)
         if self._last.get(identity.port) == entry:
             return False

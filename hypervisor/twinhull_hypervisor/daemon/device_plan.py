@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 from twinhull_policy.api.types import DeviceState, KillSwitch
@@ -73,6 +73,14 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """Where a person sent a device; ``read_only``: to have its blocks, and not the device."""
+
+    partition: Partition
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Situation:
     """Everything a plan depends on. Mappings from Identity hold only devices that are plugged in.
 
@@ -93,7 +101,7 @@ class Situation:
     running: frozenset[Partition] = frozenset()
     up: frozenset[Partition] = frozenset()
     holdings: tuple[Holding, ...] = ()
-    choices: Mapping[Identity, Partition | None] = field(default_factory=dict)
+    choices: Mapping[Identity, Choice | None] = field(default_factory=dict)
     admitting: frozenset[Identity] = frozenset()
     suspended: frozenset[Identity] = frozenset()
     failed: Mapping[Identity, str] = field(default_factory=dict)
@@ -104,12 +112,16 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a device belongs now. ``attached`` has a partition, nothing else does but ``waiting``."""
+    """Where a device belongs now. ``attached`` has a partition, nothing else does but ``waiting``.
+
+    With ``read_only`` the partition has the blocks of a storage device, and not the device.
+    """
 
     state: DeviceState
     rule: str
     reason: str
     partition: Partition | None = None
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +154,11 @@ class Admit:
 
 @dataclass(frozen=True, slots=True)
 class Give:
-    """Give a device to a partition's running machine."""
+    """Give a device, or only its blocks, to a partition's running machine."""
 
     device: Identity
     partition: Partition
+    read_only: bool = False
 
 
 Action = Detach | Revoke | Host | Admit | Give
@@ -187,24 +200,27 @@ def _in_partition(device: Device, decision: Decision, now: Situation) -> Placeme
     identity, rule = device.identity, decision.rule
     by_person = rule == "answer"
     target = Partition(decision.verdict) if decision.verdict in ("corporate", "personal") else None
+    read_only = False
     if identity in now.choices:
         choice = now.choices[identity]
         if choice is None:
             return Placement("blocked", rule, "It was taken back; attach it, or plug it in again.")
-        if choice.value in decision.targets:
-            by_person = by_person or choice is not target
-            target = choice
+        if choice.partition.value in decision.targets:
+            by_person = by_person or choice.partition is not target
+            target, read_only = choice.partition, choice.read_only
     if target is None:
         reason = "The screen is locked." if now.locked else decision.reason
         return Placement("asking", rule, reason)
-    held = any(_is_of(holding, device) and holding.partition is target for holding in now.holdings)
+    read_only = read_only or target.value in decision.read_only
+    wanted = Placement("attached", rule, decision.reason, target, read_only)
+    held = any(_is_there(holding, device, wanted) for holding in now.holdings)
     if by_person and now.locked and not held:
-        return Placement("waiting", rule, "It goes there once the screen is unlocked.", target)
+        return replace(wanted, state="waiting", reason="It goes there once the screen is unlocked.")
     if target not in (now.up if held else now.running):
-        return Placement("waiting", rule, f"It goes there once the {target} partition runs.", target)
+        return replace(wanted, state="waiting", reason=f"It goes there once the {target} partition runs.")
     if identity in now.failed and not held:
         return Placement("blocked", rule, now.failed[identity])
-    return Placement("attached", rule, decision.reason, target)
+    return wanted
 
 
 def plan(now: Situation) -> list[Action]:
@@ -220,8 +236,7 @@ def plan(now: Situation) -> list[Action]:
             device is not None
             and wanted is not None
             and wanted.state == "attached"
-            and wanted.partition is holding.partition
-            and _is_of(holding, device)
+            and _is_there(holding, device, wanted)
             and holding.port not in settled
         ):
             settled.add(holding.port)
@@ -243,7 +258,7 @@ def plan(now: Situation) -> list[Action]:
                 let_in.append(Admit(identity))
         elif wanted.state == "attached" and wanted.partition is not None:
             if device.port not in settled:
-                let_in.append(Give(identity, wanted.partition))
+                let_in.append(Give(identity, wanted.partition, wanted.read_only))
         elif device.authorised:
             if device.keyboard and device.works:
                 if keyboards == 1:
@@ -256,6 +271,16 @@ def plan(now: Situation) -> list[Action]:
 def holder(device: Device, now: Situation) -> Partition | None:
     """The partition whose machine holds exactly this device; None for none."""
     return next((h.partition for h in now.holdings if _is_of(h, device)), None)
+
+
+def _is_there(holding: Holding, device: Device, wanted: Placement) -> bool:
+    """Whether this is the device where it belongs, as it belongs there."""
+    return (
+        _is_of(holding, device)
+        and holding.partition is wanted.partition
+        and holding.read_only is wanted.read_only
+        and not holding.lost
+    )
 
 
 def _is_of(holding: Holding, device: Device) -> bool:

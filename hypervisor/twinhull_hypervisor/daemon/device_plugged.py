@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from twinhull_policy.names import Partition
-
 from ..devices.results import Event, UsbDevice
-from .device_plan import Device, Identity
+from .device_plan import Choice, Device, Identity
 from .device_view import Seen, identity_of, see
 
 BACKOFF_SECONDS = (1.0, 4.0, 15.0)
@@ -48,7 +46,7 @@ class _Slept:
 
     works: bool
     chosen: bool
-    choice: Partition | None
+    choice: Choice | None
 
 
 class Plugged:
@@ -67,7 +65,7 @@ class Plugged:
     def __init__(self) -> None:
         self.rows: dict[Identity, UsbDevice] = {}
         self.seen: dict[Identity, Seen] = {}
-        self.choices: dict[Identity, Partition | None] = {}
+        self.choices: dict[Identity, Choice | None] = {}
         self.admissions: dict[Identity, Admission] = {}
         self.suspended: set[Identity] = set()
         self.hosted: set[Identity] = set()
@@ -135,9 +133,9 @@ class Plugged:
             del self.admissions[identity]
             self._failures[identity] = Failure("Its code was not typed.")
 
-    def choose(self, identity: Identity, partition: Partition | None) -> None:
+    def choose(self, identity: Identity, choice: Choice | None) -> None:
         """The person sends it somewhere, None for nowhere; what failed may be tried again."""
-        self.choices[identity] = partition
+        self.choices[identity] = choice
         self._failures.pop(identity, None)
 
     def forget(self, identity: Identity) -> None:

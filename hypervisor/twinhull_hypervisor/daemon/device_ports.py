@@ -21,6 +21,9 @@ class Devd(Protocol):
     def authorise(self, device: UsbDevice, use: Use) -> Authorised:
         """Let the host or a guest use exactly this device."""
 
+    def lend(self, device: UsbDevice, partition: Partition) -> str:
+        """Have the blocks of exactly this storage device served, read-only; the socket for that machine."""
+
     def revoke(self, port: str) -> None:
         """Let nobody use it."""
 
@@ -40,8 +43,8 @@ class Guests(Protocol):
     def guests(self) -> Mapping[Partition, Guest]:
         """The machines there are, with what each holds."""
 
-    def attach(self, holding: Holding) -> None:
-        """Give a USB device to a running machine."""
+    def attach(self, holding: Holding, socket: str = "") -> None:
+        """Give a USB device to a running machine, or the blocks that are served at ``socket``."""
 
     def detach(self, holding: Holding) -> None:
         """Take it back."""

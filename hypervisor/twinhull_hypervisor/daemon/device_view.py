@@ -14,7 +14,7 @@ from msgspec import UNSET
 from twinhull_policy.api.types import DeviceInfo, KillSwitch
 from twinhull_policy.compiled import CompiledPolicy
 from twinhull_policy.errors import printable
-from twinhull_policy.evaluate import Answers, Decision, answer_key
+from twinhull_policy.evaluate import Answers, Decision, answer_key, has_blocks
 from twinhull_policy.explain import usb_facts
 from twinhull_policy.facts import DeviceFacts
 from twinhull_policy.kinds import kind_of
@@ -115,6 +115,8 @@ def usb_info(
         code=code if state == "admission" else "",
         typed=typed if state == "admission" else 0,
         remember=not twin and (decision.verdict == "ask" or decision.rule == "answer"),
+        read_only=placement.read_only and state == "attached",
+        blocks=has_blocks(device.facts),
         model=f"{device.facts.vendor}:{device.facts.product}",
         interfaces=list(device.facts.interfaces),
         facts_sha256=device.identity.sha256,

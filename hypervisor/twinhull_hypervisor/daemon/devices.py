@@ -278,8 +278,8 @@ class DeviceManager:
                 self.plugged.hosted.add(identity)
             case Admit(identity):
                 await self._admit(identity)
-            case Give(identity, partition):
-                await self._give(identity, partition)
+            case Give(identity, partition, read_only):
+                await self._give(identity, partition, read_only=read_only)
 
     async def _admit(self, identity: Identity) -> None:
         row = self.plugged.rows[identity]
@@ -292,11 +292,15 @@ class DeviceManager:
         await asyncio.to_thread(self._devd.admit, row, code)
         self.plugged.admissions[identity] = Admission(code)
 
-    async def _give(self, identity: Identity, partition: Partition) -> None:
-        await asyncio.to_thread(self._devd.authorise, self.plugged.rows[identity], "guest")
-        holding = Holding(partition, identity.port, identity.busnum, identity.devnum)
+    async def _give(self, identity: Identity, partition: Partition, *, read_only: bool) -> None:
+        row, socket = self.plugged.rows[identity], ""
+        if read_only:
+            socket = await asyncio.to_thread(self._devd.lend, row, partition)
+        else:
+            await asyncio.to_thread(self._devd.authorise, row, "guest")
+        holding = Holding(partition, identity.port, identity.busnum, identity.devnum, read_only)
         try:
-            await asyncio.to_thread(self._guests.attach, holding)
+            await asyncio.to_thread(self._guests.attach, holding, socket)
         except TwinhullError:
             await asyncio.to_thread(self._devd.revoke, identity.port)
             raise

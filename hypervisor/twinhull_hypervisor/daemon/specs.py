@@ -16,7 +16,7 @@ from uuid import UUID
 from twinhull_policy.errors import Blame, TwinhullError
 from twinhull_policy.names import Partition
 
-from ..domain.spec import Accelerator, Disk, DomainSpec, Firmware, Network
+from ..domain.spec import QEMU_USERS, Accelerator, Disk, DomainSpec, Firmware, Network
 from ..settings import HostSettings
 from ..storage.volume import QemuLuksVolume
 from .host import Host
@@ -24,7 +24,6 @@ from .inbox import InForce
 from .partition_errors import NoImageOffered
 from .state import PartitionRecord
 
-QEMU_USERS = {Partition.CORPORATE: "th-corporate", Partition.PERSONAL: "th-personal"}
 PERSONAL_CPU_SHARES = 256
 """A quarter of the corporate machine's 1024, so that the personal one cannot starve it (P8)."""
 

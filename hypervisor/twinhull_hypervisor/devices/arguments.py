@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
+from twinhull_policy.names import Partition
 
 from .errors import BadDeviceArgument
 
@@ -51,6 +52,12 @@ class AuthoriseArguments(DecidedDevice, frozen=True):
     """`authorise`."""
 
     use: Use
+
+
+class LendArguments(DecidedDevice, frozen=True):
+    """`lend`: storage, read-only, to this partition's machine."""
+
+    partition: Partition
 
 
 class AdmitArguments(DecidedDevice, frozen=True):

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+from twinhull_policy.names import Partition
 
 from ..ipc import BadPacket, call, follow
 from .arguments import Use
-from .results import Authorised, Done, Event, PciFacts, UsbDevice, UsbPage
+from .results import Authorised, Done, Event, Lent, PciFacts, UsbDevice, UsbPage
 
 SOCKET_PATH = Path("/run/twinhull/devd.sock")
 T = TypeVar("T")
@@ -41,6 +42,10 @@ class DevdClient:
     def authorise(self, device: UsbDevice, use: Use) -> Authorised:
         """Let the host's drivers have the device that was decided on, or keep them off it for a guest."""
         return self._call("authorise", Authorised, use=use, **_which(device))
+
+    def lend(self, device: UsbDevice, partition: Partition) -> str:
+        """Have the storage that was decided on served read-only; the socket for that partition's QEMU."""
+        return self._call("lend", Lent, partition=partition.value, **_which(device)).socket
 
     def revoke(self, port: str) -> None:
         """Take the device from whoever has it, and block it."""

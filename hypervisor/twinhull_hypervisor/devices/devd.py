@@ -20,14 +20,24 @@ from weakref import WeakValueDictionary
 import msgspec
 from twinhull_policy.errors import TwinhullError
 
+from ..block.client import SOCKET_PATH as BLOCKD
 from ..ipc import Handler, Watchers
 from .admission import Admission
-from .arguments import AdmitArguments, AuthoriseArguments, NoArguments, PortArgument, UsbArguments, parse
+from .arguments import (
+    AdmitArguments,
+    AuthoriseArguments,
+    LendArguments,
+    NoArguments,
+    PortArgument,
+    UsbArguments,
+    parse,
+)
 from .bursts import watch
 from .errors import AdmissionRunning, DeviceChanged, DeviceChangeFailed, NoSuchDevice
+from .lending import lend
 from .pci import read_facts
 from .record import Boot, Record, known
-from .results import Authorised, Done, Event, PciFacts, UsbDevice, UsbPage
+from .results import Authorised, Done, Event, Lent, PciFacts, UsbDevice, UsbPage
 from .tree import UsbTree
 from .usbfs import DEVICES as USBFS_DEVICES
 
@@ -51,16 +61,25 @@ class Devd:
         record: what is remembered of this boot.
         watchers: who is told of events.
         usbfs: where usbfs' nodes are.
+        blockd: where twinhull-blockd listens.
     """
 
     def __init__(
-        self, tree: UsbTree, sysfs: Path, record: Record, watchers: Watchers, usbfs: Path = USBFS_DEVICES
+        self,
+        tree: UsbTree,
+        sysfs: Path,
+        record: Record,
+        watchers: Watchers,
+        *,
+        usbfs: Path = USBFS_DEVICES,
+        blockd: Path = BLOCKD,
     ) -> None:
         self._tree = tree
         self._sysfs = sysfs
         self._record = record
         self._watchers = watchers
         self._usbfs = usbfs
+        self._blockd = blockd
         self._admissions: dict[str, Admission] = {}
         self._acting: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
         self._lock = threading.Lock()
@@ -89,6 +108,7 @@ class Devd:
             "watch": self._verb(NoArguments, lambda _: self._watch(connection)),
             "usb": self._verb(UsbArguments, self._usb),
             "authorise": self._verb(AuthoriseArguments, self._authorise),
+            "lend": self._verb(LendArguments, self._lend),
             "revoke": self._verb(PortArgument, self._revoke),
             "admit": self._verb(AdmitArguments, self._admit),
             "pci": self._verb(NoArguments, self._pci),
@@ -135,6 +155,12 @@ class Devd:
             done = self._tree.authorise(arguments, arguments.use)
         logger.info("port %s: authorised for the %s", arguments.port, arguments.use)
         return done
+
+    def _lend(self, arguments: LendArguments) -> Lent:
+        with self._one_at_a_time(arguments.port):
+            lent = lend(self._tree, arguments, self._usbfs, self._blockd)
+        logger.info("port %s: lent to %s", arguments.port, arguments.partition)
+        return lent
 
     def _revoke(self, arguments: PortArgument) -> Done:
         with self._one_at_a_time(arguments.port):

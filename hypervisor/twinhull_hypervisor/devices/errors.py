@@ -75,3 +75,10 @@ class PciUnreadable(TwinhullError):
     code = "TH-DEV-109"
     blame = Blame.FAILED
     next_step = "Run 'twinhull doctor' to see what needs attention."
+
+
+class NotStorage(TwinhullError):
+    """The device at port {port} is not storage that can be read for a partition."""
+
+    code = "TH-DEV-110"
+    next_step = "It can only be given as a whole, without --read-only."

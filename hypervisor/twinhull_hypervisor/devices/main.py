@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..block.client import SOCKET_PATH as BLOCKD
 from ..ipc import Watchers, core_uids, give_to_core, listening_socket, serve
 from .client import SOCKET_PATH
 from .devd import MAX_CONNECTIONS, Devd
@@ -25,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serve until the process is ended. ``--release`` gives the controllers back what they had before."""
     parser = argparse.ArgumentParser(prog="twinhull-devd", description="Twinhull's device helper.")
     parser.add_argument("--socket", type=Path, default=SOCKET_PATH, metavar="PATH")
+    parser.add_argument("--blockd", type=Path, default=BLOCKD, metavar="PATH")
     parser.add_argument("--record", type=Path, default=RECORD, metavar="FILE")
     parser.add_argument("--sysfs", type=Path, default=Path("/sys"), metavar="DIR")
     errand = parser.add_mutually_exclusive_group()
@@ -43,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     keep_drivers_out()
     watchers = Watchers(lost=Event(event="lost"))
-    devd = Devd(tree, options.sysfs, record, watchers)
+    devd = Devd(tree, options.sysfs, record, watchers, blockd=options.blockd)
     Uevents(watchers.tell, devd.restrict_controller).start()
     # Once more: a controller that came between the first look and the first uevent.
     devd.restrict()

@@ -69,6 +69,12 @@ class Authorised(_Struct, frozen=True):
     devnum: int
 
 
+class Lent(_Struct, frozen=True):
+    """`lend`: the socket of an NBD export; it is there for as long as the storage is served."""
+
+    socket: str
+
+
 class PciFunction(_Struct, frozen=True):
     """A PCI function.
 

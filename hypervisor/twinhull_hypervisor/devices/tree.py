@@ -45,6 +45,8 @@ _CONTROLLER = re.compile(r"usb[0-9]+")
 USBFS = "usbfs"
 """The driver that holds an interface for a process: QEMU, for a guest."""
 _BOOT_KEYBOARD = ("03", "01", "01")
+_BULK_ONLY_STORAGE = ("08", "06", "50")
+"""SCSI transparent command set, bulk-only transport (Mass Storage Class Overview 1.4, 2 and 3)."""
 
 Defaults = tuple[str, str]
 """A controller's ``authorized_default`` and ``interface_authorized_default``."""
@@ -240,6 +242,14 @@ class UsbTree:
         names = _interfaces(device, port)
         return next((name for name in names if _is_boot_keyboard(device, name, held=False)), "")
 
+    def bulk_only_storage(self, device: Directory, port: str) -> str:
+        """The name of a configured device's first interface of SCSI over bulk-only transport; or empty."""
+        for name in _interfaces(device, port):
+            with device.below(name) as interface:
+                if _class_of(interface) == _BULK_ONLY_STORAGE:
+                    return name
+        return ""
+
     def _keep_root_hub(self, controller: Directory, name: str) -> None:
         """See that a controller's own hub works: plugged in just now, it may have met our default of 0."""
         hub = f"{name.removeprefix('usb')}-0:1.0"
@@ -284,11 +294,16 @@ def _is_boot_keyboard(device: Directory, name: str, *, held: bool) -> bool:
     """Whether an interface is a boot keyboard (HID 1.11, 4.2), and held by a driver of the host if asked."""
     try:
         with device.below(name) as interface:
-            fields = ("bInterfaceClass", "bInterfaceSubClass", "bInterfaceProtocol")
-            triple = tuple(interface.text(field) for field in fields)
-            return triple == _BOOT_KEYBOARD and (not held or interface.link("driver") not in ("", USBFS))
+            return _class_of(interface) == _BOOT_KEYBOARD and (
+                not held or interface.link("driver") not in ("", USBFS)
+            )
     except FileNotFoundError:
         return False
+
+
+def _class_of(interface: Directory) -> tuple[str, ...]:
+    fields = ("bInterfaceClass", "bInterfaceSubClass", "bInterfaceProtocol")
+    return tuple(interface.text(field) for field in fields)
 
 
 def _interfaces(device: Directory, port: str) -> list[str]:

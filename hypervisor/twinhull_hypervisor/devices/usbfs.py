@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -50,6 +51,10 @@ CONTROL = _ioctl_number(_READ | _WRITE, 0, ctypes.sizeof(_Control))
 BULK = _ioctl_number(_READ | _WRITE, 2, ctypes.sizeof(_Bulk))
 CLAIM_INTERFACE = _ioctl_number(_READ, 15, ctypes.sizeof(ctypes.c_uint))
 RELEASE_INTERFACE = _ioctl_number(_READ, 16, ctypes.sizeof(ctypes.c_uint))
+CLEAR_HALT = _ioctl_number(_READ, 21, ctypes.sizeof(ctypes.c_uint))
+DROP_PRIVILEGES = _ioctl_number(_WRITE, 30, ctypes.sizeof(ctypes.c_uint32))
+INTERFACES = 32
+"""Interfaces that DROP_PRIVILEGES can name; a mask of 32 bits."""
 
 
 class Interface:
@@ -78,6 +83,24 @@ class Interface:
             return None
         return data.raw[:received]
 
+    def transmit(self, endpoint: int, data: bytes, timeout_ms: int) -> None:
+        """Send all of ``data`` to an OUT endpoint; TimeoutError if it is not taken in time."""
+        buffer = ctypes.create_string_buffer(data, len(data))
+        transfer = _Bulk(endpoint, len(data), timeout_ms, ctypes.addressof(buffer))
+        if fcntl.ioctl(self._fd, BULK, transfer) != len(data):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def ask(self, request_type: int, request: int, length: int, timeout_ms: int) -> bytes:
+        """At most ``length`` bytes that the interface answers to a control request (USB 2.0, 9.3)."""
+        data = ctypes.create_string_buffer(length)
+        where = ctypes.addressof(data)
+        transfer = _Control(request_type, request, 0, self._number, length, timeout_ms, where)
+        return data.raw[: fcntl.ioctl(self._fd, CONTROL, transfer)]
+
+    def unstall(self, endpoint: int) -> None:
+        """Clear an endpoint's halt, on both sides."""
+        fcntl.ioctl(self._fd, CLEAR_HALT, ctypes.c_uint(endpoint))
+
 
 @contextlib.contextmanager
 def claimed(busnum: int, devnum: int, number: int, devices: Path = DEVICES) -> Iterator[Interface]:
@@ -95,13 +118,36 @@ def claimed(busnum: int, devnum: int, number: int, devices: Path = DEVICES) -> I
     Raises:
         OSError: ENODEV or ENOENT without the device, EBUSY with a driver on it.
     """
-    fd = os.open(devices / f"{busnum:03}" / f"{devnum:03}", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    fd = opened(busnum, devnum, devices)
     try:
-        fcntl.ioctl(fd, CLAIM_INTERFACE, ctypes.c_uint(number))
-        try:
-            yield Interface(fd, number)
-        finally:
-            with contextlib.suppress(OSError):  # unplugged: nothing is held any more
-                fcntl.ioctl(fd, RELEASE_INTERFACE, ctypes.c_uint(number))
+        with held(fd, number) as interface:
+            yield interface
     finally:
         os.close(fd)
+
+
+def opened(busnum: int, devnum: int, devices: Path = DEVICES) -> int:
+    """A device's node, to be closed by the caller. Raises OSError: ENODEV or ENOENT without the device."""
+    return os.open(devices / f"{busnum:03}" / f"{devnum:03}", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+
+def leave_only(fd: int, number: int) -> None:
+    """Take from an open node everything but one interface: no other can be claimed through it, no driver
+    sent away, the device neither reset nor configured anew (proc_drop_privileges). For good.
+
+    Args:
+        fd: of :func:`opened`.
+        number: bInterfaceNumber, 0 to 31.
+    """
+    fcntl.ioctl(fd, DROP_PRIVILEGES, ctypes.c_uint32(1 << number))
+
+
+@contextlib.contextmanager
+def held(fd: int, number: int) -> Iterator[Interface]:
+    """An interface of an open node, claimed for as long as the context lasts. Raises as :func:`claimed`."""
+    fcntl.ioctl(fd, CLAIM_INTERFACE, ctypes.c_uint(number))
+    try:
+        yield Interface(fd, number)
+    finally:
+        with contextlib.suppress(OSError):  # unplugged: nothing is held any more
+            fcntl.ioctl(fd, RELEASE_INTERFACE, ctypes.c_uint(number))

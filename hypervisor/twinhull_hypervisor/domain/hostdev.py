@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import libvirt  # type: ignore[import-untyped]
 from twinhull_policy.names import Partition
@@ -21,6 +22,10 @@ from twinhull_hypervisor.domain.spec import domain_name
 
 USB_PORT = re.compile(r"[0-9]{1,3}-[0-9]{1,3}(\.[0-9]{1,3}){0,6}")
 _ALIAS = "ua-usb-"
+_BLOCKS = re.compile(r"ua-blocks-([0-9]+-[0-9_]+)-([0-9]+)-([0-9]+)")
+"""The alias of a disk: port, bus and address of the stick whose blocks it has."""
+_DISKS = tuple(f"sd{letter}" for letter in "abcdefghijklmnop")
+"""Names libvirt knows disks by; not what a guest calls them. One for each port of the guest's controller."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -31,12 +36,16 @@ class Holding:
         partition: whose machine.
         port: where it was when it was given; empty for one that was not given by us.
         busnum, devnum: its address; a device that is plugged in again has another.
+        read_only: it holds the blocks of a storage device, and not the device.
+        lost: nobody serves these blocks any more, so that reading fails.
     """
 
     partition: Partition
     port: str
     busnum: int
     devnum: int
+    read_only: bool = False
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +102,17 @@ class HostDevices:
             return None
         return Guest(state is MachineState.RUNNING, holdings(partition, xml), pci_held(xml))
 
-    def attach(self, holding: Holding) -> None:
-        """Give a USB device to a running machine; it is there when this returns."""
+    def attach(self, holding: Holding, socket: str = "") -> None:
+        """Give a USB device to a running machine; it is there when this returns.
+
+        Args:
+            holding: which, and to which machine.
+            socket: where its blocks are served, if only those are given.
+        """
         with translated(f"give a device to {holding.partition.value}"):
             domain = self._hypervisor.connection().lookupByName(domain_name(holding.partition))
-            domain.attachDeviceFlags(usb_xml(holding), libvirt.VIR_DOMAIN_AFFECT_LIVE)
+            xml = disk_xml(holding, socket, domain.XMLDesc(0)) if holding.read_only else usb_xml(holding)
+            domain.attachDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_LIVE)
 
     def detach(self, holding: Holding) -> None:
         """Take a USB device from a machine, also one that was pulled out; nothing to do is success.
@@ -108,7 +123,9 @@ class HostDevices:
         try:
             with translated(f"take a device from {holding.partition.value}"):
                 domain = self._hypervisor.connection().lookupByName(domain_name(holding.partition))
-                domain.detachDeviceFlags(usb_xml(holding), libvirt.VIR_DOMAIN_AFFECT_LIVE)
+                xml = held_disk(holding, domain.XMLDesc(0)) if holding.read_only else usb_xml(holding)
+                if xml:
+                    domain.detachDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_LIVE)
         except HypervisorRefused as error:
             cause = error.__cause__
             if is_absent(error) or (
@@ -132,23 +149,79 @@ def usb_xml(holding: Holding) -> str:
     return ET.tostring(root, encoding="unicode")
 
 
+def disk_xml(holding: Holding, socket: str, live: str) -> str:
+    """The ``disk`` element of a stick's blocks: read-only, raw and said to be so, over NBD.
+
+    It is a USB disk in the guest as it would be plugged in: QEMU takes it away at once and asks no guest.
+
+    Args:
+        holding: which.
+        socket: of its NBD export.
+        live: the machine's definition, for a name that is free.
+
+    Raises:
+        HypervisorRefused: the machine has no place for more.
+    """
+    taken = {target.get("dev") for target in _devices(live).iterfind("disk/target")}
+    name = next((name for name in _DISKS if name not in taken), None)
+    if name is None:
+        raise HypervisorRefused(action="give storage to the machine", reason="it has enough")
+    root = ET.Element("disk", type="network", device="disk")
+    ET.SubElement(root, "driver", name="qemu", type="raw", cache="writeback", rerror_policy="report")
+    source = ET.SubElement(root, "source", protocol="nbd")
+    ET.SubElement(source, "host", transport="unix", socket=socket)
+    ET.SubElement(root, "target", dev=name, bus="usb", removable="on")
+    ET.SubElement(root, "readonly")
+    port = holding.port.replace(".", "_")
+    ET.SubElement(root, "alias", name=f"ua-blocks-{port}-{holding.busnum}-{holding.devnum}")
+    return ET.tostring(root, encoding="unicode")
+
+
+def held_disk(holding: Holding, live: str) -> str:
+    """The element of a live definition that is this disk, empty if there is none."""
+    for element in _devices(live).iterfind("disk"):
+        found = _disk_holding(holding.partition, element)
+        if found is not None and replace(found, lost=holding.lost) == holding:
+            return ET.tostring(element, encoding="unicode")
+    return ""
+
+
 def holdings(partition: Partition, xml: str) -> tuple[Holding, ...]:
-    """The USB devices in a live definition, sorted."""
-    found = []
-    for element in ET.fromstring(xml).iterfind("devices/hostdev[@type='usb']"):  # noqa: S314 - libvirt's own
-        address, alias = element.find("source/address"), element.find("alias")
-        name = "" if alias is None else alias.get("name", "")
-        port = name.removeprefix(_ALIAS).replace("_", ".") if name.startswith(_ALIAS) else ""
-        if address is not None:
-            found.append(
-                Holding(
-                    partition,
-                    port if USB_PORT.fullmatch(port) else "",
-                    int(address.get("bus", "0"), 0),
-                    int(address.get("device", "0"), 0),
-                )
-            )
-    return tuple(sorted(found))
+    """The USB devices in a live definition, and those whose blocks are, sorted."""
+    devices = _devices(xml)
+    found = [_usb_holding(partition, element) for element in devices.iterfind("hostdev[@type='usb']")]
+    found += [_disk_holding(partition, element) for element in devices.iterfind("disk")]
+    return tuple(sorted(holding for holding in found if holding is not None))
+
+
+def _usb_holding(partition: Partition, element: ET.Element) -> Holding | None:
+    address = element.find("source/address")
+    if address is None:
+        return None
+    name = _alias(element)
+    port = name.removeprefix(_ALIAS).replace("_", ".") if name.startswith(_ALIAS) else ""
+    bus, device = (int(address.get(field, "0"), 0) for field in ("bus", "device"))
+    return Holding(partition, port if USB_PORT.fullmatch(port) else "", bus, device)
+
+
+def _disk_holding(partition: Partition, element: ET.Element) -> Holding | None:
+    named = _BLOCKS.fullmatch(_alias(element))
+    if named is None:
+        return None
+    host = element.find("source/host")
+    lost = host is None or not Path(host.get("socket", "")).is_socket()
+    port = named[1].replace("_", ".")
+    return Holding(partition, port, int(named[2]), int(named[3]), read_only=True, lost=lost)
+
+
+def _alias(element: ET.Element) -> str:
+    alias = element.find("alias")
+    return "" if alias is None else alias.get("name", "")
+
+
+def _devices(xml: str) -> ET.Element:
+    devices = ET.fromstring(xml).find("devices")  # noqa: S314 - libvirt's own
+    return ET.Element("devices") if devices is None else devices
 
 
 def pci_held(xml: str) -> tuple[str, ...]:

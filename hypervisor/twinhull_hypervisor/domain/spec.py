@@ -25,6 +25,9 @@ MAC_ADDRESS = re.compile(r"[0-9a-f][26ae](:[0-9a-f]{2}){5}")
 PCI_ADDRESS = re.compile(r"[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]")
 """Domain, bus, slot and function, as sysfs writes them."""
 
+QEMU_USERS = {Partition.CORPORATE: "th-corporate", Partition.PERSONAL: "th-personal"}
+"""As whom each partition's QEMU runs (installer/config/sysusers.conf)."""
+
 
 class Accelerator(StrEnum):
     """What executes the guest's instructions."""

@@ -172,6 +172,8 @@ class DeviceInfo(Struct, frozen=True):
     """Whether an answer would be remembered if asked to: False where it would name more than this device."""
     read_only: bool = False
     """Attached as storage that the partition cannot write to."""
+    blocks: bool = False
+    """Whether ``attach_device`` can give it read-only, as a disk."""
     model: str = ""
     """Vendor and product number, such as ``046d:082d``."""
     interfaces: list[str] = []
