@@ -18,6 +18,7 @@ from twinhull_installer.run import LONG, Runner
 from twinhull_installer.steps import Progress, Step, elapsed, run_steps
 
 LOG = Path("/var/log/twinhull-test.log")
+LAB_LOG = Path("/var/log/twinhull-test-lab.log")
 TEST_VENV = paths.CACHE / "test-venv"
 ALLOWED_SKIPS = "tests/allowed-skips.txt"
 CHECKED_PACKAGES = (
@@ -31,6 +32,8 @@ CHECKED_PACKAGES = (
 FAST_SUITES = ("unit", "api", "leaks", "gui", "fuzz")
 ALL_SUITES = (*FAST_SUITES, "e2e")
 LAB = "lab"
+QUIET_SUITES = ("e2e", LAB)
+"""Suites with emulated guests: nothing is built beside them."""
 WHERE = {"e2e": "this machine, guests and all", LAB: "the virtual laptop"}
 """Where a suite runs, when that is not just a process on this machine."""
 SUITE_SECONDS = 2700.0
@@ -249,6 +252,37 @@ def prepare(repository: Path, runner: Runner, *, lab: bool) -> None:
     run_steps(steps, runner, sys.stdout)
 
 
+class LabParts:
+    """The building of the virtual laptop's parts, beside suites that leave a processor free."""
+
+    def __init__(self, repository: Path, runner: Runner) -> None:
+        sources = ("policy", "hypervisor", "client", "installer", "installer/images", ".")
+        self._log = LAB_LOG.open("wb")
+        words = ["/usr/bin/nice", "-n", "10", TEST_VENV / "bin" / "python", "-m", "tests.lab.prepare"]
+        self._process = subprocess.Popen(  # noqa: S603 - argument list made here
+            words,
+            cwd=repository,
+            env={**runner.environment(), "PYTHONPATH": ":".join(sources)},
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+        )
+
+    def wait(self, summary: Summary) -> None:
+        """Until they are there; one part of the summary."""
+        began = time.monotonic()
+        status = self._process.wait(LONG)
+        if status:
+            sys.stdout.write(LAB_LOG.read_text("utf-8", errors="replace")[-2000:])
+        summary.add("lab's parts", int(not status), int(bool(status)), 0, time.monotonic() - began)
+
+    def end(self) -> None:
+        """Build no further."""
+        self._process.terminate()
+        self._process.wait()
+        self._log.close()
+
+
 def main(arguments: list[str], repository: Path) -> int:
     """The command; returns its exit status."""
     parser = argparse.ArgumentParser(prog="installer/test", description=(__doc__ or "").partition(":")[2])
@@ -259,15 +293,20 @@ def main(arguments: list[str], repository: Path) -> int:
     began = time.monotonic()
     summary = Summary()
     runner = Runner(LOG)
+    parts: LabParts | None = None
     try:
         checks.require_root("installer/test")
         make_room(repository, runner)
         prepare(repository, runner, lab=options.lab)
         before = look(runner)
         start_daemons(repository, runner)
+        parts = LabParts(repository, runner) if options.lab else None
         run_checks(repository, runner, summary)
         suites = FAST_SUITES if options.fast else ALL_SUITES
         for name in (*suites, LAB) if options.lab else suites:
+            if parts and name in QUIET_SUITES:
+                parts.wait(summary)
+                parts = None
             if any((repository / "tests" / name).glob("test_*.py")):
                 run_suite(name, repository, runner, summary)
         if not options.keep:
@@ -279,6 +318,9 @@ def main(arguments: list[str], repository: Path) -> int:
     except (InstallerError, CommandFailed) as error:
         services.report(error, LOG)
         summary.add("run", 0, 1, 0, time.monotonic() - began)
+    finally:
+        if parts:
+            parts.end()
     sys.stdout.write("\n" + "\n".join(summary.lines) + f"\nin {elapsed(time.monotonic() - began)}\n")
     sys.stdout.write(f"{summary.passed} passed, {summary.failed} failed, {summary.skipped} skipped\n")
     return 1 if summary.failed else 0
