@@ -24,6 +24,8 @@ from twinhull_installer.steps import Progress, elapsed, wait_until
 IMAGE_SECONDS = 600
 GUEST_SECONDS = 600
 """Longest boot of a guest under emulation on a loaded machine."""
+CORE_SECONDS = 180
+"""Longest the core takes to answer; on an emulated machine the question alone can take half a minute."""
 PUSH_SECONDS = 60
 PICTURE_SECONDS = {"small": 60, "desktop": 240}
 """Longest the picture waits for frames and for the screens to rest, by the images' size."""
@@ -42,7 +44,7 @@ def status(context: Context) -> Record | None:
     if not system.user_exists(context.owner) or not context.program("twinhull").exists():
         return None
     command: list[str | Path] = [context.program("twinhull"), "status", "--json"]
-    asked = context.runner.run(command, check=False, secret=True, user=context.owner)
+    asked = context.runner.run(command, check=False, secret=True, user=context.owner, timeout=CORE_SECONDS)
     if asked.status != 0:
         context.runner.note(f"twinhull status: {asked.errors.strip()}")
         return None
@@ -66,8 +68,10 @@ def start_services(context: Context, progress: Progress) -> None:
         progress.detail(name)
         services.start_current(context.runner, name)
     progress.detail("waiting for the core")
-    if not wait_until(lambda: status(context) is not None, 60):
-        raise WaitedTooLong(seconds=60, what="the core to answer on the system bus", detail="", log=paths.LOG)
+    if not wait_until(lambda: status(context) is not None, CORE_SECONDS):
+        raise WaitedTooLong(
+            seconds=CORE_SECONDS, what="the core to answer on the system bus", detail="", log=paths.LOG
+        )
 
 
 def enrolled(context: Context) -> bool:
