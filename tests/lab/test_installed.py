@@ -46,8 +46,14 @@ def test_units_are_hardened(machine: Machine, unit: str, worst: float) -> None:
 
 
 def test_both_partitions_run(machine: Machine) -> None:
-    """Both run, and the tunnel is the kernel's WireGuard, confined."""
+    """Both run under KVM, as the grade says, and the tunnel is the kernel's WireGuard, confined."""
     now = status(machine)
+    assert {p["accelerator"] for p in now["partitions"]} == {"kvm"}
+    (accelerator,) = (check for check in now["grade"]["checks"] if check["name"] == "accelerator")
+    assert accelerator["passed"], accelerator
+    for partition in qemu_pids(machine):
+        described = machine.ssh("virsh", "dumpxml", f"twinhull-{partition}")
+        assert described.startswith("<domain type='kvm'"), described[:200]
     assert {p["name"]: p["state"] for p in now["partitions"]} == {
         "corporate": "running",
         "personal": "running",
