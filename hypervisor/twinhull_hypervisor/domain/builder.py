@@ -15,6 +15,13 @@ from twinhull_hypervisor.domain.spec import Accelerator, Disk, DomainSpec, Netwo
 EMULATOR = "/usr/bin/qemu-system-x86_64"
 EMULATION_CPU = "Nehalem"
 """SSE4.2 and no AVX: all a distribution needs, and what emulation translates fastest."""
+SLOTS = ("video", "disk", "network", "usb", "serial", "keyboard", "tablet", "balloon", "rng")
+"""Who is where on the root bus, from slot 1 on.
+
+Left to itself libvirt gives each device a root port of its own: nine bridges more to emulate, and for the
+firmware and the guest's kernel to search at each boot. Ports serve devices that are plugged in later; on PCI
+there are none of those.
+"""
 METADATA_CACHE_BYTES = 8 * 1024 * 1024
 """All level 2 tables of 64 GiB: 128 KiB clusters with extended_l2 take 16 bytes each.
 
@@ -59,6 +66,12 @@ def text(parent: ET.Element, tag: str, value: str, **attributes: str) -> ET.Elem
     element = ET.SubElement(parent, tag, attributes)
     element.text = value
     return element
+
+
+def place(element: ET.Element, name: str) -> None:
+    """Put a device into its slot of the root bus."""
+    slot = f"0x{SLOTS.index(name) + 1:02x}"
+    ET.SubElement(element, "address", type="pci", domain="0x0000", bus="0x00", slot=slot, function="0x0")
 
 
 def add_boot(root: ET.Element, spec: DomainSpec) -> None:
@@ -107,8 +120,8 @@ def add_devices(root: ET.Element, spec: DomainSpec) -> None:
     add_disk(devices, spec.disk, spec.vcpus)
     # Devices that policy sends here are plugged into it; libvirt cannot add a controller later, and qemu-xhci
     # has no more ports than 15.
-    ET.SubElement(devices, "controller", type="usb", model="qemu-xhci", ports="15")
-    ET.SubElement(devices, "controller", type="virtio-serial", index="0")
+    place(ET.SubElement(devices, "controller", type="usb", model="qemu-xhci", ports="15"), "usb")
+    place(ET.SubElement(devices, "controller", type="virtio-serial", index="0"), "serial")
     if spec.network is not None:
         add_network(devices, spec.network)
     agent = ET.SubElement(devices, "channel", type="unix")
@@ -116,17 +129,21 @@ def add_devices(root: ET.Element, spec: DomainSpec) -> None:
     if spec.agent_channel:
         channel = ET.SubElement(devices, "channel", type="spicevmc")
         ET.SubElement(channel, "target", type="virtio", name="com.redhat.spice.0")
-    ET.SubElement(devices, "input", type="keyboard", bus="virtio")
-    ET.SubElement(devices, "input", type="tablet", bus="virtio")
+    for name in ("keyboard", "tablet"):
+        place(ET.SubElement(devices, "input", type=name, bus="virtio"), name)
     add_graphics(devices)
     ET.SubElement(devices, "audio", id="1", type="none")
-    model = ET.SubElement(ET.SubElement(devices, "video"), "model", type="virtio", heads="1", primary="yes")
+    video = ET.SubElement(devices, "video")
+    model = ET.SubElement(video, "model", type="virtio", heads="1", primary="yes")
     ET.SubElement(model, "acceleration", accel3d="no")
-    ET.SubElement(devices, "memballoon", model="virtio", autodeflate="on", freePageReporting="on")
+    place(video, "video")
+    balloon = ET.SubElement(devices, "memballoon", model="virtio", autodeflate="on", freePageReporting="on")
+    place(balloon, "balloon")
     for address in spec.pci:
         add_pci(devices, address)
     rng = ET.SubElement(devices, "rng", model="virtio")
     text(rng, "backend", "/dev/urandom", model="random")
+    place(rng, "rng")
 
 
 def add_disk(devices: ET.Element, disk: Disk, queues: int) -> None:
@@ -159,6 +176,7 @@ def add_disk(devices: ET.Element, disk: Disk, queues: int) -> None:
     ET.SubElement(backing, "backingStore")
     ET.SubElement(element, "target", dev="vda", bus="virtio")
     ET.SubElement(element, "boot", order="1")
+    place(element, "disk")
 
 
 def add_network(devices: ET.Element, network: Network) -> None:
@@ -168,6 +186,7 @@ def add_network(devices: ET.Element, network: Network) -> None:
     ET.SubElement(interface, "target", dev=network.tap, managed="no")
     ET.SubElement(interface, "model", type="virtio")
     ET.SubElement(interface, "rom", enabled="no")
+    place(interface, "network")
 
 
 def add_graphics(devices: ET.Element) -> None:
