@@ -15,7 +15,7 @@ from securesystemslib.signer import CryptoSigner
 from twinhull_hypervisor.fetch.fleet_client import FleetClient
 from twinhull_hypervisor.fetch.identity import Identity, IdentityStore, pinned_context
 from twinhull_policy.errors import RemoteError, TwinhullError
-from twinhull_policy.server import commanding, repository
+from twinhull_policy.server import commanding, repository, two_persons
 from twinhull_policy.server.layout import Layout
 from twinhull_policy.server.pki import server_ca_path
 from twinhull_policy.server.storage import Storage, open_storage
@@ -193,19 +193,35 @@ async def test_what_is_refused_withdrawn_and_expired(server: FleetServer, tmp_pa
     assert refusal(ids, "wipe") == "TH-SRV-120"
     assert refusal(ids, "release") == "TH-SRV-120"
     assert refusal([ids[0], "d-0"], "lock") == "TH-SRV-005"
+    with storage.write() as tx:
+        number = two_persons.ask(tx, ids, "stolen together", "alice")
+    with pytest.raises(TwinhullError):
+        commanding.issue(layout, storage, ids, "wipe", hours=1, actor="test", approval=number)
+    with storage.write() as tx:
+        two_persons.approve(tx, number, "bob")
+    with pytest.raises(TwinhullError):
+        commanding.issue(layout, storage, ids[:1], "wipe", hours=1, actor="test", approval=number)
+    wiped = commanding.issue(layout, storage, ids, "wipe", hours=1, actor="test", approval=number)
+    assert [command.approval for command in wiped] == [number, number]
+    with pytest.raises(TwinhullError):
+        commanding.issue(layout, storage, ids, "wipe", hours=1, actor="test", approval=number)
     assert refusal(ids, "lock", hours=0) == "TH-SRV-034"
     assert refusal(ids, "lock", hours=2161) == "TH-SRV-034"
     with storage.read() as tx:
-        assert commands.newest(tx, 10) == []
+        assert len(commands.newest(tx, 10)) == 2
     made = commanding.issue(layout, storage, ids, "lock", hours=1, actor="test")
-    assert [command.number for command in made] == [1, 2]
+    assert [command.number for command in made] == [3, 4]
     assert made[0].shown(made[0].not_after + 1) == "expired"
-    commanding.withdraw(storage, 1, "test")
-    assert shown(server, 1) == "withdrawn"
+    commanding.withdraw(storage, 3, "test")
+    assert shown(server, 3) == "withdrawn"
     with pytest.raises(commanding.CommandUnknown):
-        commanding.withdraw(storage, 1, "test")
+        commanding.withdraw(storage, 3, "test")
     with storage.read() as tx:
-        assert list(commands.outstanding(tx, time.time())) == [other.device_id]
+        open_ones = commands.outstanding(tx, time.time())
+        assert {d: [n for n, _ in some] for d, some in open_ones.items()} == {
+            laptop.device_id: [1],
+            other.device_id: [2, 4],
+        }
         assert commands.outstanding(tx, made[0].not_after + 1) == {}
     storage.close()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from twinhull_policy.canonical import encode
 from twinhull_policy.errors import TwinhullError
@@ -23,8 +24,10 @@ from twinhull_policy.parse import (
     parse_policy,
 )
 from twinhull_policy.trust import envelope
-from twinhull_policy.trust.documents import STATEMENT_TYPE
+from twinhull_policy.trust.command import verify_command
+from twinhull_policy.trust.documents import COMMAND_TYPE, STATEMENT_TYPE, Command, Receipt
 from twinhull_policy.trust.errors import TokenMalformed, TrustError
+from twinhull_policy.trust.receipt import parse_receipt
 from twinhull_policy.trust.root import load_stored
 from twinhull_policy.trust.statement import verify_statement
 from twinhull_policy.trust.token import format_token, parse_token
@@ -116,6 +119,37 @@ def fuzz_statement(untrusted: bytes) -> None:
             raise AssertionError("a statement has two spellings")
 
 
+def fuzz_command(untrusted: bytes) -> None:
+    """A command's text, under a good signature; and a receipt's."""
+    signed = envelope.sign(COMMAND_TYPE, untrusted, COMPANY.command_keys)
+    try:
+        verified = verify_command(signed, root=ROOT, device=DEVICE, marks={}, now=NOW)
+    except TrustError as error:
+        _can_be_shown(error)
+    else:
+        if encode(verified.command) != untrusted:
+            raise AssertionError("a command has two spellings")
+    try:
+        receipt = parse_receipt(untrusted)
+    except TrustError as error:
+        _can_be_shown(error)
+    else:
+        if encode(receipt) != untrusted:
+            raise AssertionError("a receipt has two spellings")
+
+
+def _command_seeds() -> list[bytes]:
+    common: dict[str, Any] = {
+        "tenant": DEVICE.tenant,
+        "device_id": DEVICE.device_id,
+        "enrol_epoch": DEVICE.enrol_epoch,
+        "number": 1,
+    }
+    command = Command(**common, action="wipe", issued_at=NOW, not_after=NOW + 3600)
+    receipt = Receipt(**common, action="wipe", command="ab" * 32, state="done", at=NOW, removed=["keys"])
+    return [encode(command), encode(receipt)]
+
+
 def fuzz_root(untrusted: bytes) -> None:
     """A root.json, of which no byte is signed by anybody when it is read."""
     try:
@@ -163,6 +197,7 @@ TARGETS = {
     "policy": Target(fuzz_policy, lambda: [canonical(POLICY), canonical(OWNER)], json=True),
     "envelope": Target(fuzz_envelope, lambda: [COMPANY.statement(signers=COMPANY.command_keys)], json=True),
     "statement": Target(fuzz_statement, lambda: [encode(statement())], json=True),
+    "command": Target(fuzz_command, _command_seeds, json=True),
     "root": Target(fuzz_root, lambda: [COMPANY.root()], 16384, json=True),
     "token": Target(
         fuzz_token, lambda: [("th1." + "A" * 43 + "." + "0" * 64 + "." + "f" * 64).encode()], 1100

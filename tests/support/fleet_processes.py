@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,17 @@ PATIENCE = 30.0
 class LoggedProcess:
     """A process whose stderr is kept and can be awaited line by line."""
 
-    def __init__(self, command: list[str]) -> None:
-        self.process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    def __init__(self, command: list[str], user: int | None = None, group: int | None = None) -> None:
+        """``user`` and ``group`` are whose process it is, if not ours; it has no other groups then."""
+        self.process = subprocess.Popen(
+            command,
+            env=ENVIRONMENT,
+            stderr=subprocess.PIPE,
+            text=True,
+            user=user,
+            group=group,
+            extra_groups=None if user is None else [],
+        )
         self.log: list[str] = []
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read)
@@ -68,11 +77,11 @@ class LoggedProcess:
 class FleetServer:
     """A server in a directory. ``port`` stays the same over restarts."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, init: Sequence[str] = ()) -> None:
         self.directory = directory
         self.port = 0
         self.running: LoggedProcess | None = None
-        self.cli("init")
+        self.cli("init", *init)
 
     @property
     def url(self) -> str:

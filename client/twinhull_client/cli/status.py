@@ -73,6 +73,7 @@ def _policy(policy: PolicyInfo, lease: LeaseInfo) -> None:
             ("lease until", output.when(policy.lease_ends_at)),
             ("lease", f"{lease.stage}. {lease.reason}" if warned else ""),
             ("last refusal", policy.last_refusal),
+            *(("warning", sentence) for sentence in policy.warnings),
         ],
     )
 

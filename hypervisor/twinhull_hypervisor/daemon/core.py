@@ -177,6 +177,7 @@ class Core:
             lease_ends_at=self._lease.ends_at(),
             document=msgspec.json.encode(in_force.policy).decode(),
             last_refusal=position.last_refusal,
+            warnings=self.fleet.inbox.warnings(int(time.time())),
         )
 
     async def grade(self) -> Grade:

@@ -17,6 +17,7 @@ from twinhull_policy.errors import TwinhullError
 from twinhull_policy.model import Policy
 from twinhull_policy.trust import root as trust_root
 from twinhull_policy.trust.documents import Statement
+from twinhull_policy.trust.expiry import expiry_warnings
 from twinhull_policy.trust.limits import LIMITS
 from twinhull_policy.trust.policy_body import verify_policy_body
 from twinhull_policy.trust.repository import HighWater, VerifiedTargets, verify_targets
@@ -219,7 +220,12 @@ class Inbox:
             self._state.put("policy", policy)
             self._state.put(
                 "high-water",
-                _StoredHighWater(timestamp=marks.timestamp, snapshot=marks.snapshot, targets=marks.targets),
+                _StoredHighWater(
+                    timestamp=marks.timestamp,
+                    snapshot=marks.snapshot,
+                    targets=marks.targets,
+                    targets_expires_at=int(targets.targets.expires.timestamp()),
+                ),
             )
             self._state.put(
                 "position",
@@ -238,6 +244,13 @@ class Inbox:
             )
         self.in_force = InForce(statement, policy)
 
+    def warnings(self, now: int) -> list[str]:
+        """What of the trust in the company's server runs out soon, in sentences."""
+        root = self._state.get_bytes("root")
+        marks = self._state.get("high-water", _StoredHighWater) or _StoredHighWater()
+        root_expires_at = trust_root.load_stored(root).expires_at if root else 0
+        return expiry_warnings(root_expires_at, marks.targets_expires_at, now)
+
     def forget(self) -> None:
         """Drop everything the server said, before a new enrolment."""
         self._state.forget("root", "identity", "statement", "position", "policy", "high-water")
@@ -248,6 +261,7 @@ class _StoredHighWater(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     timestamp: int = 0
     snapshot: int = 0
     targets: int = 0
+    targets_expires_at: int = 0
 
     def marks(self) -> HighWater:
         return HighWater(self.timestamp, self.snapshot, self.targets)

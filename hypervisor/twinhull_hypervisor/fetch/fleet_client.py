@@ -14,7 +14,7 @@ from twinhull_policy.errors import Blame, ErrorReport, RemoteError, TwinhullErro
 from yarl import URL
 
 from .errors import BadServerAddress, BadServerAnswer, ServerUnreachable, WrongServer
-from .limits import LIMITS
+from .limits import LIMITS, FetchLimits
 
 
 def check_url(untrusted_url: str) -> str:
@@ -36,10 +36,11 @@ class FleetClient:
         server: its address, as :func:`check_url` returns it.
     """
 
-    def __init__(self, server: str, context: ssl.SSLContext) -> None:
+    def __init__(self, server: str, context: ssl.SSLContext, limits: FetchLimits = LIMITS) -> None:
         self.server = server
+        self._limits = limits
         timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=LIMITS.connect_seconds, sock_read=LIMITS.silence_seconds
+            total=None, sock_connect=limits.connect_seconds, sock_read=limits.silence_seconds
         )
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=context, limit=4), timeout=timeout, auto_decompress=False
@@ -72,7 +73,7 @@ class FleetClient:
         """
         try:
             async with (
-                asyncio.timeout(LIMITS.request_seconds),
+                asyncio.timeout(self._limits.request_seconds),
                 self.open(method, path, body=body) as response,
             ):
                 return await _bounded(response, limit)

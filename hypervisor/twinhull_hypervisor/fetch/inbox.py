@@ -12,7 +12,7 @@ import re
 import msgspec
 from twinhull_policy.trust.envelope import Envelope
 
-from .durable import write_durably
+from .durable import disk, write_durably
 from .errors import BadServerAnswer, BodyMissing
 from .fleet_client import FleetClient
 from .layout import Layout
@@ -60,5 +60,5 @@ def put_statement(layout: Layout, untrusted_statement: bytes, names: list[str]) 
     write_durably(path, untrusted_statement)
     for body in (layout.inbox / "bodies").iterdir():
         if body.name not in names:
-            body.unlink()
+            disk.remove(body)
     return True

@@ -111,6 +111,8 @@ class PolicyInfo(Struct, frozen=True):
     """The policy document, canonical JSON; empty when there is none."""
     last_refusal: str = ""
     """Code and sentence of the last statement refused, empty if the newest was accepted."""
+    warnings: list[str] = []
+    """What of the trust in the company's server runs out soon, a sentence each."""
 
 
 class LeaseInfo(Struct, frozen=True):

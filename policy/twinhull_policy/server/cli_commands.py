@@ -34,9 +34,17 @@ def add_to(device: typer.Typer) -> None:
         _issue(context, devices, "unlock", hours, json)
 
     @device.command("wipe")
-    def wipe(context: Context, devices: Devices, hours: Hours = 720, json: Json = False) -> None:
+    def wipe(
+        context: Context,
+        devices: Devices,
+        hours: Hours = 720,
+        approval: Annotated[
+            int | None, typer.Option(help="Number of the approval that several laptops at once need.")
+        ] = None,
+        json: Json = False,
+    ) -> None:
         """Destroy the keys and contents of a laptop's corporate partition, for good."""
-        _issue(context, devices, "wipe", hours, json)
+        _issue(context, devices, "wipe", hours, json, approval)
 
     @device.command("rotate-vpn-key")
     def rotate_vpn_key(context: Context, devices: Devices, hours: Hours = 168, json: Json = False) -> None:
@@ -88,10 +96,22 @@ def add_to(device: typer.Typer) -> None:
         _notify(context)
 
 
-def _issue(context: Context, devices: list[str], action: Action, hours: int, json: bool) -> None:
-    distinct = list(dict.fromkeys(devices))
+def _issue(
+    context: Context,
+    devices: list[str],
+    action: Action,
+    hours: int,
+    json: bool,
+    approval: int | None = None,
+) -> None:
     made = commanding.issue(
-        _layout(context), _storage(context), distinct, action, hours=hours, actor=admin.actor()
+        _layout(context),
+        _storage(context),
+        list(dict.fromkeys(devices)),
+        action,
+        hours=hours,
+        actor=admin.actor(),
+        approval=approval,
     )
     _notify(context)
     _show(made, json)

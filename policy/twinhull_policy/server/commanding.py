@@ -15,7 +15,7 @@ from cryptography import x509
 from securesystemslib.signer import SSlibKey
 
 from twinhull_policy.errors import Blame, TwinhullError
-from twinhull_policy.server import repository
+from twinhull_policy.server import repository, two_persons
 from twinhull_policy.server import storage as s
 from twinhull_policy.server.enrolment import fingerprint
 from twinhull_policy.server.errors import BadSetting, DeviceRevoked, UnknownDevice
@@ -69,19 +69,21 @@ def issue(
         action: what they are to do.
         hours: how long it may wait for its laptop, 1 to 2160.
         actor: for the audit log.
-        approval: number of the approval of a destructive batch; that it holds is the caller's to know.
+        approval: number of the approval by a second administrator, which is used up.
 
-    Raises BadSetting, BatchNeedsApproval, UnknownDevice, DeviceRevoked, KeyUnavailable.
+    Raises BadSetting, BatchNeedsApproval, NotApproved, UnknownDevice, DeviceRevoked, KeyUnavailable.
     """
     if not 1 <= hours <= MAX_HOURS:
         raise BadSetting(option="--hours", value=hours)
-    if action in DESTRUCTIVE and len(device_ids) > 1 and approval is None:
+    if action in DESTRUCTIVE and len(device_ids) > 1 and (approval is None or action != "wipe"):
         raise BatchNeedsApproval(action=action, count=len(device_ids))
     signer = repository.signer_for(layout, role_of(action))
     now = int(time.time())
     made = []
     with storage.write() as tx:
         tenant = settings.get(tx, "tenant")
+        if approval is not None:
+            two_persons.use(tx, approval, list(device_ids), actor)
         for device_id in device_ids:
             device = devices.get(tx, device_id)
             if device is None:

@@ -116,9 +116,15 @@ def check_csr(untrusted_csr: str) -> ec.EllipticCurvePublicKey:
 
 
 class DeviceAuthority:
-    """Signs device certificates."""
+    """Signs device certificates.
 
-    def __init__(self, layout: Layout) -> None:
+    Args:
+        layout: the server.
+        life: of each certificate, from now on.
+    """
+
+    def __init__(self, layout: Layout, life: datetime.timedelta = DEVICE_LIFE) -> None:
+        self._life = life
         self.certificate = x509.load_pem_x509_certificate(device_ca_path(layout).read_bytes())
         key = serialization.load_pem_private_key((layout.online / "device-ca.key").read_bytes(), None)
         if not isinstance(key, ec.EllipticCurvePrivateKey):
@@ -130,9 +136,9 @@ class DeviceAuthority:
         return _pem(self.certificate).decode()
 
     def issue(self, device_id: str, key: ec.EllipticCurvePublicKey) -> x509.Certificate:
-        """A client certificate for a device, valid :data:`DEVICE_LIFE`."""
+        """A client certificate for a device."""
         return (
-            _builder(device_id, self.certificate.subject, DEVICE_LIFE)
+            _builder(device_id, self.certificate.subject, self._life)
             .public_key(key)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
