@@ -8,7 +8,8 @@ Three layers, read in order; in each the first rule that matches counts:
 1. the host's safety rules (``safety``): ``deny`` or ``host`` ends it there;
 2. the corporate rules: ``require`` ends it there, the device is the corporate partition's; ``allow`` adds
    the corporate partition to where it may go; ``deny``, and no rule, add nothing, and neither does any rule
-   for a way around the tunnel (``safety.past_tunnel``);
+   for a way around the tunnel (``safety.past_tunnel``), nor one that does not name the model for what may be
+   one (``safety.unsaid``);
 3. the owner's rules: ``personal`` and ``ask`` add the personal partition, ``corporate`` adds nothing and
    prefers the corporate partition if that was added, ``deny`` takes everything away.
 
@@ -30,7 +31,7 @@ from msgspec import UNSET
 
 from .facts import DeviceFacts
 from .model import DeviceRule, Match, OwnerRule, OwnerRules, Policy
-from .safety import past_tunnel, safety_verdict
+from .safety import past_tunnel, safety_verdict, unsaid
 
 Target = Literal["corporate", "personal"]
 Answer = Literal["corporate", "personal", "deny"]
@@ -120,10 +121,10 @@ def conclude(
         return Decision(
             verdict=safety.verdict, targets=(), rule=f"host:{safety.rule}", reason=_sentence(safety.reason)
         )
-    beside_tunnel = corporate is not None and corporate.verdict != "deny" and past_tunnel(facts)
-    if beside_tunnel:
+    way_out = "" if corporate is None or corporate.verdict == "deny" else _way_out(corporate, facts)
+    if way_out:
         if owner is None or owner.to not in ("personal", "ask"):
-            return _denied("host:past-tunnel", "The corporate partition would have a way around the tunnel.")
+            return _denied("host:past-tunnel", way_out)
         corporate = None
     if corporate is not None and corporate.verdict == "require":
         if not _gives(corporate, facts):
@@ -176,6 +177,17 @@ def conclude(
         reason="The person at the laptop decides.",
         read_only=read_only,
     )
+
+
+def _way_out(rule: DeviceRule, facts: DeviceFacts) -> str:
+    """Why a rule may not give a device to the corporate partition; empty if it may."""
+    if past_tunnel(facts):
+        return "The corporate partition would have a way around the tunnel."
+    if unsaid(facts) and UNSET in (rule.match.vendor, rule.match.product):
+        return (
+            "It may be a way around the tunnel and does not say; a rule for its very model can vouch for it."
+        )
+    return ""
 
 
 _NO_BLOCKS = "The rule gives storage to be read and nothing else, and this is no storage."

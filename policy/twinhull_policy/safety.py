@@ -13,8 +13,11 @@ hub                       a USB hub                                             
 platform                  PCI bridges, memory controllers, system peripherals, SMBus    host
 ========================  ============================================================  ========
 
-One more, ``past-tunnel``, takes only the corporate partition away from where a device may go, whatever the
-policy says: a network or Bluetooth adapter in it would be a way out beside its tunnel (P2).
+One more, ``past-tunnel``, takes only the corporate partition away from where a device may go: a network or
+Bluetooth adapter in it would be a way out beside its tunnel (P2). Devices that say what they are, and models
+that Linux knows as adapters (``adapters``), it takes whatever the policy says. What does not say what it is
+it takes unless the rule names its model: a guest finds the driver for such a device by vendor and product
+number alone, so whoever named these has said which driver that is, and a forgery gets that driver too.
 
 Class codes: USB-IF "Defined Class Codes" and HID 1.11, 4.2 and 4.3; PCI Code and ID Assignment.
 """
@@ -24,16 +27,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from .adapters import is_known as is_known_adapter
 from .facts import DeviceFacts
 
 _BOOT_INPUT = {"03:01:01", "03:01:02"}
 _PLATFORM = ("05:", "06:", "08:", "0c:05:")
-_USB_WAYS_OUT = ("02:06", "02:07", "02:08", "02:0a", "02:0c", "02:0d", "02:0e", "e0:", "ef:04")
-"""CDC Ethernet, ATM, wireless handset, mobile direct line, EEM, NCM and MBIM; Bluetooth, ultra-wideband and
-remote NDIS. A modem (02:02) is a serial line to the guest, and an adapter of a vendor's own class (ff) does
-not say what it is: a policy that allows those decides that."""
-_PCI_WAYS_OUT = ("02:", "0d:")
-"""Network and wireless controllers."""
+_MODEM = "02:02:"
+_USB_WAYS_OUT = ("02:", "e0:", "ef:01:01", "ef:04:")
+"""CDC (Ethernet, EEM, NCM, MBIM, ISDN and all else but modems); Bluetooth, ultra-wideband; remote NDIS, which
+is also e0:01:03 and a modem of protocol ff (drivers/net/usb/rndis_host.c of Linux 6.1)."""
+_USB_UNSAID = ("ff:", _MODEM)
+"""A vendor's own class; a modem, which is a serial line, to a telephone network or to a circuit board."""
+_PCI_WAYS_OUT = ("02:", "0d:", "0c:00", "0c:03", "0c:06")
+"""Network and wireless controllers; FireWire, USB and InfiniBand controllers: adapters can be behind them."""
+_PCI_UNSAID = ("00:", "ff:")
+"""From before there were classes, and fitting none (PCI Code and ID Assignment, 1.1 and 1.19)."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +69,26 @@ def safety_verdict(facts: DeviceFacts) -> SafetyVerdict | None:
 
 
 def past_tunnel(facts: DeviceFacts) -> bool:
-    """Whether the device is a way out of a partition beside its tunnel."""
-    ways = {"usb": _USB_WAYS_OUT, "pci": _PCI_WAYS_OUT}.get(facts.bus, ())
-    return facts.bus == "bluetooth" or any(i.startswith(ways) for i in facts.interfaces)
+    """Whether the device is a way out of a partition beside its tunnel, whatever anybody says of it."""
+    if facts.bus == "pci":
+        return any(i.startswith(_PCI_WAYS_OUT) for i in facts.interfaces)
+    return (
+        facts.bus == "bluetooth"
+        or is_known_adapter(facts.vendor, facts.product, facts.interfaces)
+        or any(_is_usb_way_out(i) for i in facts.interfaces)
+    )
+
+
+def unsaid(facts: DeviceFacts) -> bool:
+    """Whether the device may be a way out and does not say; only its model tells."""
+    prefixes = {"usb": _USB_UNSAID, "pci": _PCI_UNSAID}.get(facts.bus, ())
+    return any(i.startswith(prefixes) for i in facts.interfaces if prefixes)
+
+
+def _is_usb_way_out(interface: str) -> bool:
+    if interface.startswith(_MODEM):
+        return interface == f"{_MODEM}ff"
+    return interface.startswith(_USB_WAYS_OUT)
 
 
 def _usb(interfaces: tuple[str, ...]) -> SafetyVerdict | None:

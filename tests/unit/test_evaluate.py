@@ -284,7 +284,10 @@ def test_no_answer_ever_precedes_a_refusal(corporate: list[Any], own: list[Any],
         assert answered.read_only == without.read_only, "nor widens what a place may do with it"
 
 
-WAYS_OUT = ["02:06:00", "02:0c:00", "02:0d:00", "02:0e:00", "e0:01:01", "e0:01:03", "ef:04:01"]
+WAYS_OUT = [
+    *("02:01:00", "02:02:ff", "02:05:00", "02:06:00", "02:0c:00", "02:0d:00", "02:0e:00"),
+    *("e0:01:01", "e0:01:03", "ef:01:01", "ef:04:01"),
+]
 
 
 @pytest.mark.parametrize("interface", WAYS_OUT)
@@ -304,6 +307,76 @@ def test_no_policy_puts_a_way_around_the_tunnel_into_the_corporate_partition(
         for answers in before:
             decision = decide(adapter, company, owners, answers)
             assert (decision.verdict, decision.targets, decision.rule) == expected
+
+
+MODEL = {"vendor": "1234", "product": "5678"}
+# a device, what a corporate rule matches -> whether the corporate partition gets it
+UNSAID: list[tuple[str, dict[str, Any], dict[str, Any], bool]] = [
+    ("its class is its vendor's, and the rule is for everything", {}, {}, False),
+    ("and the rule is for its class", {}, {"any_interface": ("ff:*:*",)}, False),
+    ("and the rule is for its vendor", {}, {"vendor": "1234"}, False),
+    ("and the rule is for its product number", {}, {"product": "5678"}, False),
+    ("and the rule is for its port", {}, {"port": "1-1"}, False),
+    ("and the rule is for its serial number", {}, {"serial": "s1"}, False),
+    ("and the rule names its model", {}, MODEL, True),
+    ("and the rule names its model and serial number", {}, {**MODEL, "serial": "s1"}, True),
+    ("one interface of several is", {"interfaces": ("0b:00:00", "ff:00:00")}, {"vendor": "1234"}, False),
+    ("a modem", {"interfaces": ("02:02:01", "0a:00:00")}, {"vendor": "1234"}, False),
+    ("a modem whose model is named", {"interfaces": ("02:02:01", "0a:00:00")}, MODEL, True),
+    ("remote NDIS as a modem, named", {"interfaces": ("02:02:ff", "0a:00:00")}, MODEL, False),
+    (
+        "a Realtek 8153, named",
+        {"vendor": "0bda", "product": "8153"},
+        {"vendor": "0bda", "product": "8153"},
+        False,
+    ),
+    (
+        "an ASIX 88179, named",
+        {"vendor": "0b95", "product": "1790"},
+        {"vendor": "0b95", "product": "1790"},
+        False,
+    ),
+    (
+        "a Wi-Fi stick, named",
+        {"vendor": "148f", "product": "5370", "interfaces": ("ff:ff:ff",)},
+        {"vendor": "148f", "product": "5370"},
+        False,
+    ),
+    (
+        "an iPhone's tether, whichever model",
+        {"vendor": "05ac", "product": "ffff", "interfaces": ("06:01:01", "ff:fd:01")},
+        {"vendor": "05ac", "product": "ffff"},
+        False,
+    ),
+    (
+        "an FTDI serial adapter, named",
+        {"vendor": "0403", "product": "6001"},
+        {"vendor": "0403", "product": "6001"},
+        True,
+    ),
+    ("a card reader is none of it", {"interfaces": ("0b:00:00",)}, {"any_interface": ("0b:*:*",)}, True),
+    ("PCI without a class", {"bus": "pci", "interfaces": ("00:00:00",)}, {"bus": "pci"}, False),
+    ("PCI without a class, named", {"bus": "pci", "interfaces": ("ff:00:00",)}, MODEL, True),
+    ("a USB controller, named", {"bus": "pci", "interfaces": ("0c:03:30",)}, MODEL, False),
+]
+
+
+@pytest.mark.parametrize(
+    ("device", "match", "gets"), [row[1:] for row in UNSAID], ids=[row[0] for row in UNSAID]
+)
+def test_what_does_not_say_that_it_is_no_network_adapter(
+    device: dict[str, Any], match: dict[str, Any], gets: bool
+) -> None:
+    """P2: an adapter of a vendor's own class says nothing; only a rule for the very model can vouch."""
+    facts = structs.replace(STICK, **{"interfaces": ("ff:ff:00",), **device})
+    for verdict in ("allow", "require"):
+        company = policy(corporate_rule(verdict, **match))
+        decision = decide(facts, company, owner(), {answer_key(facts): "corporate"})
+        assert (decision.verdict == "corporate") is gets, decision
+        assert gets or decision.rule == "host:past-tunnel"
+        own = decide(facts, company, owner(owner_rule("ask")), {})
+        assert ("corporate" in own.targets) is gets
+        assert "personal" in own.targets or (gets and verdict == "require")
 
 
 def test_pci_and_bluetooth_ways_out() -> None:
