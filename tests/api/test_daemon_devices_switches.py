@@ -285,3 +285,67 @@ async def test_half_an_iommu_group_goes_nowhere(laptop: DeviceLaptop) -> None:
     granted, refused = await laptop.commands.pci_for(Partition.CORPORATE)
     assert granted == []
     assert set(refused) == set(members)
+
+
+CARD_AT, SOUND_AT = "0000:04:00.0", "0000:05:00.0"
+
+
+async def running_with_pci(laptop: DeviceLaptop) -> None:
+    """The corporate machine has a card and a sound device, by a rule."""
+    functions = [function(CARD_AT, "01:08:02"), function(SOUND_AT, "04:03:00")]
+    laptop.ports.pci = PciFacts(remapping=True, unsafe=[], functions=functions)
+    laptop.set_rules(cards=("require", Match(bus="pci")))
+    laptop.machines.give_pci(Partition.CORPORATE, CARD_AT, SOUND_AT)
+    await laptop.rest()
+    assert laptop.machines.guests()[Partition.CORPORATE].pci == (CARD_AT, SOUND_AT)
+
+
+def taken(laptop: DeviceLaptop) -> list[str]:
+    return [port for what, _, port in laptop.machines.history if what == "detach pci"]
+
+
+async def test_a_policy_that_changes_takes_pci_functions_from_a_running_machine(laptop: DeviceLaptop) -> None:
+    await running_with_pci(laptop)
+    laptop.set_rules(
+        disks=("require", Match(bus="pci", any_interface=("01:*:*",))),
+        rest=("deny", Match(bus="pci")),
+    )
+    await laptop.until(lambda: taken(laptop) == [SOUND_AT])
+    laptop.policy = None
+    laptop.manager.poke()
+    await laptop.until(lambda: taken(laptop) == [SOUND_AT, CARD_AT])
+    assert any(SOUND_AT in line and "taken" in line for line in laptop.lines())
+
+
+async def test_a_switch_takes_the_sound_device_and_nothing_else(laptop: DeviceLaptop) -> None:
+    await running_with_pci(laptop)
+    await laptop.commands.switch("camera", off=True)
+    assert taken(laptop) == []
+    await laptop.commands.switch("microphone", off=True)
+    assert taken(laptop) == [SOUND_AT]
+    assert laptop.machines.guests()[Partition.CORPORATE].pci == (CARD_AT,)
+
+
+async def test_a_guest_that_does_not_let_go_is_told_of_and_holds_nothing_up(
+    laptop: DeviceLaptop,
+) -> None:
+    await running_with_pci(laptop)
+    laptop.machines.stuck = True
+    with pytest.raises(SwitchIncomplete, match=SOUND_AT):
+        await laptop.commands.switch("microphone", off=True)
+    assert any("does not let go" in line for line in laptop.lines())
+    laptop.set_owner("personal")
+    laptop.ports.plug("1-2", STICK)
+    await laptop.becomes("1-2", "attached", "personal")
+    laptop.machines.stuck = False
+    laptop.manager.poke()
+    await laptop.until(lambda: taken(laptop) == [SOUND_AT])
+
+
+async def test_without_devd_what_it_said_before_still_counts(laptop: DeviceLaptop) -> None:
+    await running_with_pci(laptop)
+    laptop.stop_devd()
+    await laptop.until(lambda: bool(laptop.manager.problem))
+    laptop.policy = None
+    laptop.manager.poke()
+    await laptop.until(lambda: sorted(taken(laptop)) == [CARD_AT, SOUND_AT])

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import socket
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from twinhull_hypervisor.domain.connection import Hypervisor
 from twinhull_hypervisor.domain.errors import HypervisorRefused
-from twinhull_hypervisor.domain.hostdev import Guest, Holding, HostDevices, holdings, pci_held, usb_xml
+from twinhull_hypervisor.domain.hostdev import (
+    Guest,
+    Holding,
+    HostDevices,
+    disk_xml,
+    held_disk,
+    holdings,
+    pci_element,
+    pci_held,
+    usb_xml,
+)
 from twinhull_hypervisor.run import run
 from twinhull_policy.names import Partition
 
@@ -84,6 +96,39 @@ def test_libvirt_never_binds_a_usb_device_by_itself(tmp_path: Path) -> None:
     file.write_text(machine(usb_xml(DEEP)).replace("type='test'", "type='qemu'"))
     done = run(["virt-xml-validate", file, "domain"], timeout=60, check=False)
     assert done.status == 0, done.stderr.decode()
+
+
+def test_a_pci_function_is_found_by_its_address_and_taken_as_it_is() -> None:
+    assert "0x3b" in pci_element(machine(CARD), "0000:3b:1f.7")
+    assert pci_element(machine(CARD), "0000:3b:1f.6") == ""
+
+
+def test_a_function_that_is_not_there_is_taken_already(hypervisor: Hypervisor) -> None:
+    hypervisor.connection().createXML(machine(), 0)
+    HostDevices(hypervisor).detach_pci(Partition.PERSONAL, "0000:3b:1f.7")
+
+
+def test_storage_that_is_read_is_found_again_and_never_a_whole_device(
+    hypervisor: Hypervisor, tmp_path: Path
+) -> None:
+    """libvirt's schema knows the disk; ours is read back from it, lost once its socket is gone."""
+    stick = replace(DEEP, read_only=True)
+    path = tmp_path / "s.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        xml = machine(disk_xml(stick, str(path), machine()), usb_xml(replace(DEEP, devnum=9)))
+        file = tmp_path / "machine.xml"
+        file.write_text(xml.replace("type='test'", "type='qemu'"))
+        done = run(["virt-xml-validate", file, "domain"], timeout=60, check=False)
+        assert done.status == 0, done.stderr.decode()
+        assert holdings(Partition.PERSONAL, xml) == (replace(DEEP, devnum=9), stick)
+        assert "<readonly" in held_disk(stick, xml) and held_disk(DEEP, xml) == ""
+    path.unlink()
+    assert replace(stick, lost=True) in holdings(Partition.PERSONAL, xml)
+    assert held_disk(replace(stick, lost=True), xml)
+    full = machine(*(f"<disk type='file'><target dev='sd{letter}'/></disk>" for letter in "abcdefghijklmnop"))
+    with pytest.raises(HypervisorRefused):
+        disk_xml(stick, str(path), full)
 
 
 def test_a_machine_without_devices_holds_none() -> None:

@@ -347,6 +347,20 @@ class Machines:
                 self._guests[holding.partition] = replace(guest, holdings=left)
                 self.history.append(("detach", holding.partition.value, holding.port))
 
+    def detach_pci(self, partition: Partition, address: str) -> None:
+        """As libvirt asks the guest for a PCI function."""
+        self._answer()
+        if self.stuck:
+            raise HypervisorRefused(action="take a PCI device", reason="the guest does not let go")
+        with self._lock:
+            guest = self._guests[partition]
+            self._guests[partition] = replace(guest, pci=tuple(a for a in guest.pci if a != address))
+            self.history.append(("detach pci", partition.value, address))
+
+    def give_pci(self, partition: Partition, *addresses: str) -> None:
+        """A machine was started with PCI functions."""
+        self._guests[partition] = replace(self._guests[partition], pci=addresses)
+
     def _answer(self) -> None:
         if self.away:
             raise HypervisorUnreachable(reason="libvirtd has gone.")

@@ -145,6 +145,8 @@ class DeviceCommands:
             for device in now.devices:
                 if kind in device.senses and holder(device, now) is not None:
                     raise SwitchIncomplete(kind=kind, what=f"the device in port {device.port}")
+            await self._manager.pci.settle()
+            await self._manager.settle()
             held = {address for guest in self._manager.machines().values() for address in guest.pci}
             facts = await self._pci() if held else None
             for function in facts.functions if facts else ():

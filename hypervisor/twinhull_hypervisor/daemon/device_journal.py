@@ -100,6 +100,11 @@ class DeviceJournal:
             )
         return True
 
+    def note_pci(self, taken: bool, words: str) -> None:
+        """Write down that a PCI function was taken from a machine that runs, or was not let go of."""
+        if self._may_write():
+            self._state.log("done" if taken else "refused", words)
+
     def keep_only(self, ports: set[str]) -> None:
         """Forget what was told of ports where nothing is any more."""
         for port in self._last.keys() - ports:

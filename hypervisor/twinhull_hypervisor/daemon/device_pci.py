@@ -1,12 +1,12 @@
 """PCI functions: which a partition gets when it starts, and why the others not.
 
-Nobody is asked about one, and none is given to a machine that runs: what no rule sends to a partition
-outright stays with the host. The rules of safety (group, reset, interrupts) are in ``devices.pci``.
+Nobody is asked about one, and none is given to a machine that runs, only taken: what no rule sends to a
+partition outright stays with the host. The rules of safety (group, reset, interrupts) are in ``devices.pci``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from twinhull_policy.api.types import DeviceInfo, DeviceState, KillSwitch
 from twinhull_policy.compiled import CompiledPolicy
@@ -68,6 +68,26 @@ def pci_grants(
             return sorted(wanted), refused
         refused |= now
         wanted = {address: function for address, function in wanted.items() if address not in now}
+
+
+def pci_revoked(
+    facts: PciFacts, rules: CompiledPolicy, partition: str, held: Collection[str], off: frozenset[KillSwitch]
+) -> dict[str, str]:
+    """Which of the functions that a running machine has it may not have any more, each with the reason.
+
+    Only what a document or a switch says counts here: a group or a reset does not change under a machine.
+    """
+    revoked = {}
+    for function in facts.functions:
+        if function.address not in held:
+            continue
+        decision = rules.decide(pci_device_facts(function), {})
+        switched = sorted(pci_senses(function.class_code) & off)
+        if decision.verdict != partition:
+            revoked[function.address] = f"by the rule {decision.rule}"
+        elif switched:
+            revoked[function.address] = f"the {switched[0]} is switched off"
+    return revoked
 
 
 def pci_infos(facts: PciFacts, rules: CompiledPolicy, held: Mapping[str, str]) -> list[DeviceInfo]:

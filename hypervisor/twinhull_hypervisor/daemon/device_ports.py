@@ -48,3 +48,6 @@ class Guests(Protocol):
 
     def detach(self, holding: Holding) -> None:
         """Take it back."""
+
+    def detach_pci(self, partition: Partition, address: str) -> None:
+        """Take a PCI function from a running machine."""

@@ -31,6 +31,7 @@ from ..ipc import HelperUnreachable
 from .device_errors import DevicesNotFollowed
 from .device_journal import DeviceJournal
 from .device_memory import DeviceMemory
+from .device_pci_taking import PciTaking
 from .device_plan import (
     Action,
     Admit,
@@ -65,6 +66,7 @@ class DeviceManager:
         problem: why devices cannot be followed now, a sentence; empty when they can.
         memory: what is remembered of devices that are not plugged in.
         plugged: what is true of those that are.
+        pci: functions that are being taken from machines.
 
     Args:
         policy: the corporate policy in force, or None.
@@ -102,6 +104,7 @@ class DeviceManager:
         self._listed = False
         self._machines: dict[Partition, Guest] | None = None
         self._infos: list[DeviceInfo] = []
+        self.pci = PciTaking(devd, guests, journal.note_pci, self._later)
 
     def infos(self) -> list[DeviceInfo]:
         """The USB devices as they were when last looked at."""
@@ -234,6 +237,7 @@ class DeviceManager:
             await self._look()
             self._later(RETRY_SECONDS)
         self._tell()
+        await self.pci.look(self.machines(), self.rules(), self.memory.switched_off)
 
     def _possible(self, actions: list[Action]) -> list[Action]:
         """Before anybody has looked at what is plugged in, or at the machines, nothing is taken from them."""

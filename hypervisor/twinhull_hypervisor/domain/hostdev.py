@@ -8,6 +8,7 @@ begin with ``ua-``, of letters, digits, ``-`` and ``_`` (https://libvirt.org/for
 from __future__ import annotations
 
 import re
+import time
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,9 @@ from twinhull_hypervisor.domain.machine import STATES, MachineState
 from twinhull_hypervisor.domain.spec import domain_name
 
 USB_PORT = re.compile(r"[0-9]{1,3}-[0-9]{1,3}(\.[0-9]{1,3}){0,6}")
+PCI_SECONDS = 10.0
+"""How long a guest may take to let go of a PCI function; a Linux guest takes less than one."""
+_PAUSE_SECONDS = 0.1
 _ALIAS = "ua-usb-"
 _BLOCKS = re.compile(r"ua-blocks-([0-9]+-[0-9_]+)-([0-9]+)-([0-9]+)")
 """The alias of a disk: port, bus and address of the stick whose blocks it has."""
@@ -66,6 +70,13 @@ class StillHeld(HypervisorRefused):
     """The partition {partition} did not let go of the device in port {port}."""
 
     code = "TH-PAR-106"
+    next_step = "Stop the partition with 'twinhull partition stop'; then nothing is left in it."
+
+
+class PciStillHeld(HypervisorRefused):
+    """The partition {partition} did not let go of the PCI device {address}."""
+
+    code = "TH-PAR-107"
     next_step = "Stop the partition with 'twinhull partition stop'; then nothing is left in it."
 
 
@@ -137,6 +148,33 @@ class HostDevices:
         guest = self._guest(holding.partition)
         if guest is not None and holding in guest.holdings:
             raise StillHeld(partition=holding.partition.value, port=holding.port)
+
+    def detach_pci(self, partition: Partition, address: str) -> None:
+        """Ask a machine to give a PCI function back, and wait a while; nothing to do is success.
+
+        A guest has to let go of one (ACPI and native PCI Express hot-plug both ask it), so this can fail.
+
+        Raises:
+            PciStillHeld: it has not.
+        """
+        with translated(f"take a PCI device from {partition.value}"):
+            domain = self._hypervisor.connection().lookupByName(domain_name(partition))
+            xml = pci_element(domain.XMLDesc(0), address)
+            if xml:
+                domain.detachDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+        until = time.monotonic() + PCI_SECONDS
+        while (guest := self._guest(partition)) is not None and address in guest.pci:
+            if time.monotonic() > until:
+                raise PciStillHeld(partition=partition.value, address=address)
+            time.sleep(_PAUSE_SECONDS)
+
+
+def pci_element(xml: str, address: str) -> str:
+    """The element of a live definition that is this PCI function; empty if there is none."""
+    for element in _devices(xml).iterfind("hostdev[@type='pci']"):
+        if address in _pci_addresses(element):
+            return ET.tostring(element, encoding="unicode")
+    return ""
 
 
 def usb_xml(holding: Holding) -> str:
@@ -226,10 +264,14 @@ def _devices(xml: str) -> ET.Element:
 
 def pci_held(xml: str) -> tuple[str, ...]:
     """The addresses of the PCI functions in a live definition, sorted."""
+    elements = _devices(xml).iterfind("hostdev[@type='pci']")
+    return tuple(sorted(address for element in elements for address in _pci_addresses(element)))
+
+
+def _pci_addresses(element: ET.Element) -> list[str]:
     found = []
-    root = ET.fromstring(xml)  # noqa: S314 - libvirt's own
-    for address in root.iterfind("devices/hostdev[@type='pci']/source/address"):
+    for address in element.iterfind("source/address"):
         parts = (int(address.get(name, "0"), 0) for name in ("domain", "bus", "slot", "function"))
         domain, bus, slot, function = parts
         found.append(f"{domain:04x}:{bus:02x}:{slot:02x}.{function}")
-    return tuple(sorted(found))
+    return found
