@@ -48,6 +48,7 @@ class HostileGuest:
         commands = (
             f"link set lo up\nlink set eth0 address {MAC} up\naddress add {side.guest}/30 dev eth0\n"
             f"route add default via {side.gateway.ip}\n"
+            f"address add {side.guest6}/64 dev eth0 nodad\nroute add default via {side.gateway6.ip}\n"
         )
         lab.run("ip", "-batch", "-", namespace=namespace, input=commands)
         self._stopped = threading.Event()

@@ -7,18 +7,22 @@ from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, ip_address
 
 from . import frames
-from .scenario import Family, Underlay, add
-from .stage import (
+from .machine import (
+    COMPANY,
     CORPORATE,
     GUEST,
+    IN_TUNNEL,
     INTRANET,
     LAN_MACHINE,
     LAPTOP,
     PERSONAL_GUEST,
     ROUTER,
     SECOND_ROUTER,
-    Stage,
+    TAP,
+    UNDERLAY,
 )
+from .scenario import Family, Underlay, add
+from .stage import Stage
 
 Make = Callable[[Stage, Family], Iterator[bytes]]
 BOTH: tuple[Family, ...] = (4, 6)
@@ -65,7 +69,7 @@ def guest_tries(
     "guest DNS",
     "queries by UDP and TCP port 53, DNS over TLS and QUIC (853), over HTTPS (443), and to port 5353, to the "
     "router, the LAN, the internet, the company and the laptop itself",
-    underlays=("ethernet", "full tunnel", "roamed", "captive"),
+    underlays=("ethernet", "full tunnel", "roamed", "IPv6 only", "captive"),
 )
 def names(stage: Stage, family: Family) -> Iterator[bytes]:
     for server in (ROUTER, LAN_MACHINE, PUBLIC, INTRANET, LAPTOP, SECOND_ROUTER):
@@ -258,12 +262,12 @@ def vlans(stage: Stage, family: Family) -> Iterator[bytes]:
     "packets for networks it was given no route to: the LAN, the internet, the gateway's underlay address, "
     "the laptop, link-local, loopback, metadata services, the other partition",
     name="static routes",
-    underlays=("ethernet", "full tunnel", "roamed", "small MTU", "captive", "no network"),
+    underlays=("ethernet", "full tunnel", "roamed", "small MTU", "IPv6 only", "captive", "no network"),
 )
 def static_routes(stage: Stage, family: Family) -> Iterator[bytes]:
     targets = {
         4: (
-            "203.0.113.2",
+            COMPANY[4],
             "203.0.113.1",
             "127.0.0.1",
             "169.254.169.254",
@@ -272,9 +276,9 @@ def static_routes(stage: Stage, family: Family) -> Iterator[bytes]:
             NOBODY,
         ),
         6: (
-            "2001:db8:3::2",
+            COMPANY[6],
             "::1",
-            "fe80::1",
+            TAP[6],
             "fd00:ec2::254",
             PERSONAL_GUEST[6],
             "64:ff9b::c633:6401",
@@ -297,19 +301,19 @@ def static_routes(stage: Stage, family: Family) -> Iterator[bytes]:
 def other_sources(stage: Stage, family: Family) -> Iterator[bytes]:
     sources = {
         4: (
-            "10.137.0.1",
+            TAP[4],
             LAPTOP[4],
-            "203.0.113.2",
-            "10.77.1.5",
+            COMPANY[4],
+            IN_TUNNEL[4],
             "10.138.0.2",
             "127.0.0.1",
             "224.0.0.1",
             NOBODY,
         ),
         6: (
-            "fe80::1",
+            TAP[6],
             LAPTOP[6],
-            "2001:db8:77::5",
+            IN_TUNNEL[6],
             PERSONAL_GUEST[6],
             "::1",
             "ff02::1",
@@ -330,7 +334,7 @@ def other_sources(stage: Stage, family: Family) -> Iterator[bytes]:
     underlays=("ethernet", "full tunnel"),
 )
 def own_addresses(stage: Stage, family: Family) -> Iterator[bytes]:
-    gateway = "10.137.0.1" if family == 4 else "fe80::1"
+    gateway = TAP[family]
     for target in (gateway, LAPTOP[family]):
         for port in (*range(1, 1000, 37), 5353, 5355, 51820):
             yield stage.datagram(target, port)
@@ -344,7 +348,7 @@ def own_addresses(stage: Stage, family: Family) -> Iterator[bytes]:
 )
 def source_routing(stage: Stage, family: Family) -> Iterator[bytes]:
     for hop in (ROUTER[family], LAPTOP[family], PUBLIC[family]):
-        for target in (INTRANET[family], "10.137.0.1" if family == 4 else "fe80::1"):
+        for target in (INTRANET[family], TAP[family]):
             said = frames.udp(GUEST[family], target, 53, stage.said())
             packed = ip_address(hop).packed
             if family == 4:
@@ -385,6 +389,22 @@ def nested(stage: Stage, family: Family) -> Iterator[bytes]:
             for port in (3544, 4789, 6081):
                 packet = frames.udp(GUEST[family], relay, port, inner[one])
                 yield stage.frame(frames.ip(packet, frames.UDP, GUEST[family], relay), family)
+
+
+@guest_tries(
+    "guest that changes its MAC",
+    "frames from other cards' addresses: random, the gateway's own, broadcast, multicast; to other cards'",
+    underlays=("ethernet", "full tunnel"),
+)
+def other_cards(stage: Stage, family: Family) -> Iterator[bytes]:
+    guest = stage.need(CORPORATE)
+    uplink = stage.mac_of(UNDERLAY, "uplink0")
+    senders = ("02:aa:bb:cc:dd:ee", guest.gateway_mac, uplink, frames.BROADCAST, "33:33:00:00:00:01")
+    for frame in stage.shouts(family):
+        for sender in senders:
+            yield frame[:6] + frames.mac(sender) + frame[12:]
+        for target in (uplink, frames.BROADCAST, "02:aa:bb:cc:dd:ee"):
+            yield frames.mac(target) + frame[6:]
 
 
 @guest_tries(

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
-from .scenario import Family, scenario
-from .stage import (
+from .machine import (
+    COMPANY,
     CORPORATE,
     INTERNET,
+    INTRANET,
     LAN_MACHINE,
     LAPTOP,
     ROAMED,
     ROUTER,
     SECOND_LAPTOP,
+    TAP,
     UNDERLAY,
-    Stage,
 )
+from .scenario import Family, scenario
+from .stage import Stage
 
 WALL = "table inet wall\ndelete table inet wall\n"
 
 
 def wall(stage: Stage, verdict: str) -> None:
     """What the internet does with packets to the gateway; nothing any more for an empty verdict."""
-    rule = f"ip daddr 203.0.113.2 {verdict}"
+    rule = f"meta l4proto udp udp dport 51820 {verdict}"
     chain = f"chain gate {{\ntype filter hook forward priority filter; policy accept;\n{rule}\n}}\n"
     table = f"table inet wall {{\n{chain}}}" if verdict else ""
     stage.run("nft", "-f", "-", namespace=INTERNET, input=f"{WALL}{table}\n")
@@ -89,7 +93,7 @@ def gateway_down(stage: Stage, family: Family) -> None:
     with stage.shouting(family):
         stage.lab.demo("stop-gateway")
     stage.tries(stage.shouts(family))
-    stage.lab.demo("start-gateway")
+    stage.start_gateway()
 
 
 @scenario(
@@ -102,7 +106,7 @@ def gateway_back(stage: Stage, family: Family) -> None:
     stage.lab.demo("stop-gateway")
     stage.tries(stage.shouts(family))
     with stage.shouting(family):
-        stage.lab.demo("start-gateway")
+        stage.start_gateway()
         stage.arrives(60)
 
 
@@ -115,8 +119,8 @@ def gateway_back(stage: Stage, family: Family) -> None:
 )
 def unreachable(stage: Stage, family: Family) -> None:
     try:
-        for kind in ("net-unreachable", "host-unreachable", "port-unreachable", "admin-prohibited"):
-            wall(stage, f"reject with icmp type {kind}")
+        for kind in ("no-route", "host-unreachable", "port-unreachable", "admin-prohibited"):
+            wall(stage, f"reject with icmpx type {kind}")
             stage.tries(stage.shouts(family))
     finally:
         wall(stage, "")
@@ -149,9 +153,9 @@ def no_route(stage: Stage, family: Family) -> None:
     stage.ip(UNDERLAY, "route delete default")
     stage.tries(stage.shouts(family))
     for kind in ("unreachable", "prohibit", "blackhole"):
-        stage.ip(UNDERLAY, f"route replace {kind} 203.0.113.2/32")
+        stage.ip(UNDERLAY, f"route replace {kind} {COMPANY[4]}/32")
         stage.tries(stage.shouts(family))
-    stage.ip(UNDERLAY, "route delete blackhole 203.0.113.2/32")
+    stage.ip(UNDERLAY, f"route delete blackhole {COMPANY[4]}/32")
     stage.default_over("uplink0")
     stage.arrives()
 
@@ -334,10 +338,10 @@ def kill_both(stage: Stage, family: Family) -> None:
 )
 def kill_names(stage: Stage, family: Family) -> None:
     stage.run("kill", "-9", stage.run("cat", "/run/twinhull-demo/gateway-dns.pid").strip())
-    stage.tries([stage.datagram(server, 53) for server in ("10.137.0.1", "10.77.0.1", ROUTER[4])])
+    stage.tries([stage.datagram(server, 53) for server in (TAP[4], "10.77.0.1", ROUTER[4])])
     stage.tries(stage.shouts(family))
     stage.arrives()
-    stage.lab.demo("start-gateway")
+    stage.start_gateway()
 
 
 @scenario(
@@ -384,3 +388,19 @@ def restart(stage: Stage, family: Family) -> None:
         stage.arrives()
         stage.corporate_up()
         stage.arrives()
+
+
+@scenario(
+    "guest that changes its MAC",
+    "the guest's card gets another address while it writes; its own network stack goes on with that",
+    "the tunnel carries what its own network stack sends from the new address",
+    name="for good",
+)
+def new_card(stage: Stage, family: Family) -> None:
+    guest, word = stage.need(CORPORATE), os.urandom(16)
+    with stage.shouting(family):
+        stage.ip(guest.namespace, "link set eth0 address 02:aa:bb:cc:dd:ee")
+        mark = stage.watch.mark()
+        stage.guest_says(guest, INTRANET[family], word)
+        stage.watch.until(lambda: stage.watch.holds(mark, "the gateway", word), "it comes out of the tunnel")
+    stage.ip(guest.namespace, f"link set eth0 address {guest.mac}")

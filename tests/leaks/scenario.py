@@ -10,12 +10,13 @@ if TYPE_CHECKING:
     from .stage import Stage
 
 Family = Literal[4, 6]
-Underlay = Literal["ethernet", "full tunnel", "roamed", "small MTU", "captive", "no network"]
+Underlay = Literal["ethernet", "full tunnel", "roamed", "small MTU", "IPv6 only", "captive", "no network"]
 UNDERLAYS: dict[str, str] = {
     "ethernet": "one uplink with IPv4 and IPv6, MTU 1500; the policy routes the company's networks alone",
     "full tunnel": "as ethernet; the policy routes everything into the tunnel",
     "roamed": "the tunnel began on the first uplink, and the default route is now over the second one",
     "small MTU": "as ethernet, with an MTU of 1280 bytes (RFC 8200's least) on the uplink",
+    "IPv6 only": "the uplink has IPv6 alone, and the gateway is reached over that",
     "captive": "a portal takes every connection to port 80, and lets nothing else through",
     "no network": "no uplink is up",
 }
@@ -34,6 +35,7 @@ class Scenario:
         tried: what is done, in a sentence.
         seen: what the row demands beside the verdict on the captures.
         act: does it, and asserts ``seen``.
+        status: "held", or what is not shown yet.
     """
 
     event: str
@@ -43,6 +45,7 @@ class Scenario:
     tried: str
     seen: str
     act: Act
+    status: str = "held"
 
     @property
     def id(self) -> str:

@@ -6,105 +6,86 @@ Scenario functions use nothing but this, so that they play in any machine that a
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from twinhull_hypervisor.network.plan import SIDES
+from twinhull_hypervisor.network.plan import SIDES, VETH_OUTSIDE, VETH_OUTSIDE_ADDRESS, VETH_OUTSIDE_ADDRESS6
 from twinhull_policy.errors import TwinhullError
 from twinhull_policy.names import Partition
 
-from tests.support.netd_lab import GUESTS, NetdLab, netd_lab
-from tests.support.network_lab import Lab
+from tests.support.netd_lab import ADDRESS, ADDRESS6, GUESTS, NetdLab, netd_lab
 
 from . import frames
 from .guest import HostileGuest
-from .scenario import Family, Scenario
-from .verdict import Laws, Packet, joined, leak
-from .watch import Watch, inject
-
-CORPORATE, PERSONAL = Partition.CORPORATE, Partition.PERSONAL
-UNDERLAY, INTERNET, GATEWAY = "th-underlay", "th-internet", "th-gateway"
-INTRANET = {4: "10.77.0.80", 6: "2001:db8:77::80"}
-"""A machine of the company; its IPv6 address is the company's in name only until the tunnel carries IPv6."""
-GUEST = {4: "10.137.0.2", 6: "fd54:7769:6e68:1::2"}
-PERSONAL_GUEST = {4: "10.138.0.2", 6: "fd54:7769:6e68:2::2"}
-ROUTER = {4: "198.51.100.1", 6: "2001:db8:1::1"}
-LAPTOP = {4: "198.51.100.2", 6: "2001:db8:1::2"}
-SECOND_ROUTER = {4: "192.0.2.1", 6: "2001:db8:2::1"}
-SECOND_LAPTOP = {4: "192.0.2.2", 6: "2001:db8:2::2"}
-ROAMED = "198.51.100.3"
-LAN_MACHINE = {4: "198.51.100.77", 6: "2001:db8:1::77"}
-"""Another machine of the laptop's network, played by the router."""
-UPLINKS = {
-    "uplink0": ("laptop0", LAPTOP, ROUTER),
-    "uplink1": ("laptop1", SECOND_LAPTOP, SECOND_ROUTER),
-}
-ON_LINK = ("198.51.100.0/24", "192.0.2.0/24", "2001:db8:1::/64", "2001:db8:2::/64")
-CORPORATE_NETWORKS = ("10.77.0.0/16", "10.137.0.0/30", "2001:db8:77::/64", "fd54:7769:6e68:1::/64")
-SPLIT, FULL = ["10.77.0.0/16"], ["0.0.0.0/0"]
-SMALLEST_MTU = 1280
-AS_A_DESKTOP = (
-    ("ipv6/conf/{}/accept_ra", "2"),
-    ("ipv6/conf/{}/accept_ra_rt_info_max_plen", "64"),
-    ("ipv6/conf/{}/accept_redirects", "1"),
-    ("ipv4/conf/{}/accept_redirects", "1"),
-    ("ipv4/conf/{}/secure_redirects", "0"),
+from .machine import (
+    COMPANY,
+    CORPORATE,
+    GATEWAY,
+    GATEWAY_PORT,
+    GUEST,
+    INTERNET,
+    INTRANET,
+    LAN_MACHINE,
+    LAPTOP,
+    ON_LINK,
+    PERSONAL,
+    PERSONAL_GUEST,
+    PORTAL_RULES,
+    ROAMED,
+    ROUTER,
+    UNDERLAY,
+    UPLINKS,
+    Machine,
 )
-"""The host's own network listens to routers, as a person's laptop does; only the partitions must not."""
-COMPANY_RULES = """
-table inet company {
-    chain forward {
-        type filter hook forward priority filter; policy accept;
-        iifname "th-gw0" ip daddr { 198.51.100.2, 192.0.2.2 } drop
-    }
-}
-"""
-"""What went through the tunnel to the laptop's own address does not come back to it over the internet."""
-PORTAL_RULES = """
-table inet portal {
-    chain names { type nat hook prerouting priority dstnat; tcp dport 80 counter redirect to :80; }
-    chain gate { type filter hook forward priority filter; policy drop; }
-}
-"""
+from .scenario import Family, Scenario
+from .verdict import Laws, Packet, joined, leak, parse
+from .watch import Watch, inject, interfaces_up
+
+CORPORATE_NETWORKS = ("10.77.0.0/16", "10.137.0.0/30", "fd77::/32", "fd74:7768:137::/48")
+SPLIT, FULL = ["10.77.0.0/16", "fd77::/32"], ["0.0.0.0/0", "::/0"]
+SMALLEST_MTU = 1280
 TUNNEL_MTU = 1420
 CANARY_BYTES = 16
 SEARCHED_BYTES = 8
 """Of a canary; it is repeated in each payload, so that a fragment of a packet still holds that much of it."""
 WEB_PORT = 80
+SHOUT_SECONDS = 0.03
 
 
-class Stage:
+class Stage(Machine):
     """The machine and what plays on it.
 
     Attributes:
-        net: netd, its client, and the company.
-        lab: the private machine.
         watch: the captures.
         corporate: the corporate guest, if there is one.
         personal: the personal guest, if there is one.
         canary: bytes that the corporate guest says in this row; nobody outside may ever see them.
         poison: bytes that the network says in this row; the corporate guest may never see them.
+        personal_speaks: the canary is said by the personal guest, so it may come as far as its own door.
         online: whether the gateway can be reached over this underlay.
         also: which packets of the personal side may leave in this row.
     """
 
     def __init__(self, net: NetdLab) -> None:
-        self.net = net
-        self.lab: Lab = net.lab
+        super().__init__(net)
         self.corporate: HostileGuest | None = None
         self.personal: HostileGuest | None = None
         self.canary = self.poison = b""
         self.also: Callable[[Packet], bool] = lambda packet: False
-        self.online = True
+        self.online, self.personal_speaks = True, False
         self._underlay = ""
-        self._routes = SPLIT
+        self._way = (SPLIT, 4)
         self._broken, self._fresh = True, False
-        self._second_uplink()
+        identifier = bytearray(frames.mac(self.mac_of(UNDERLAY, "uplink0")))
+        identifier[0] ^= 2  # EUI-64 (RFC 4291, appendix A)
+        host = bytes(identifier[:3]) + b"\xff\xfe" + bytes(identifier[3:])
+        self._autoconfigured = ip_address(ip_address("2001:db8:bad::").packed[:8] + host)
+        """What a rogue router may have the laptop's uplink call itself."""
         self.watch = Watch(net.lab, {"the host": "", "the underlay": UNDERLAY, "the gateway": GATEWAY})
 
     def close(self) -> None:
@@ -117,12 +98,10 @@ class Stage:
 
     def laws(self) -> Laws:
         """What may leave now."""
-        own = [
-            ip_address(ROAMED),
-            *(ip_address(a) for _, laptop, _ in UPLINKS.values() for a in laptop.values()),
-        ]
+        own = [ip_address(a) for _, laptop, _ in UPLINKS.values() for a in laptop.values()]
+        own += [ip_address(ROAMED), VETH_OUTSIDE_ADDRESS.ip, VETH_OUTSIDE_ADDRESS6.ip, self._autoconfigured]
         return Laws(
-            frozenset({(ip_address("203.0.113.2"), 51820)}),
+            frozenset((ip_address(host), GATEWAY_PORT) for host in COMPANY.values()),
             frozenset(own),
             tuple(ip_network(network) for network in ON_LINK),
             tuple(ip_network(network) for network in CORPORATE_NETWORKS),
@@ -130,17 +109,16 @@ class Stage:
             self.also,
         )
 
-    def run(self, *words: str, namespace: str = "", check: bool = True, input: str = "") -> str:
-        """A program in one of the machine's namespaces."""
-        return self.lab.run(*words, namespace=namespace, check=check, input=input)
-
-    def sysctl(self, namespace: str, name: str, value: str) -> None:
-        """Set something below /proc/sys/net."""
-        self.run("tee", f"/proc/sys/net/{name}", namespace=namespace, input=value)
-
     def corporate_up(self, **changes: Any) -> None:
         """As core asks for it, with the routes of this underlay."""
-        self.net.corporate_up(**{"routes": self._routes, **changes})
+        routes, outer = self._way
+        host = f"[{COMPANY[6]}]" if outer == 6 else COMPANY[4]
+        arguments = {
+            "addresses": [ADDRESS, ADDRESS6],
+            "gateways": [(f"{host}:{GATEWAY_PORT}", self.net.gateway_key)],
+            "routes": routes,
+        }
+        self.net.corporate_up(**{**arguments, **changes})
 
     def start_guest(self, partition: Partition) -> HostileGuest:
         """Start a guest, its tap still where QEMU opened it, down; :meth:`adopt` connects it."""
@@ -188,10 +166,48 @@ class Stage:
             self.net.client.down(partition)
         self.breaks()
 
+    def personal_up(self) -> HostileGuest:
+        """The personal guest, connected; its network is built if need be."""
+        if self.personal is None:
+            self.net.client.personal_up([ROUTER[4]])
+            self.need(PERSONAL)
+        assert self.personal is not None
+        return self.personal
+
+    def browses(self) -> None:
+        """The personal guest still reaches the internet, so its silence elsewhere means something."""
+        guest, mark = self.personal_up(), self.watch.mark()
+        router = ip_address(ROUTER[4])
+        ends = ((router, WEB_PORT),)
+        self.also = lambda packet: (
+            packet.protocol == frames.TCP
+            and ((packet.target, packet.far) in ends or (packet.source, packet.near) in ends)
+        )
+        near = 20000 + os.urandom(1)[0]
+        said = frames.tcp(PERSONAL_GUEST[4], ROUTER[4], WEB_PORT, b"", near=near)
+        packet = frames.ip(said, frames.TCP, PERSONAL_GUEST[4], ROUTER[4])
+        self.tries([self.frame(packet, 4, guest)], guest)
+
+        def answered() -> bool:
+            found = (parse(s) for s in self.watch.since(mark) if s.place == "the personal guest")
+            return any((p.source, p.near, p.far) == (router, WEB_PORT, near) for p in found)
+
+        self.watch.until(answered, "the internet answers the personal guest")
+
     def breaks(self, *, session: bool = False) -> None:
         """Say that this row leaves the corporate side to be mended, or its session lost."""
         self._broken = True
         self._fresh = self._fresh or session
+
+    def guest_says(self, guest: HostileGuest, target: str, payload: bytes) -> None:
+        """A datagram to the discard port (RFC 863) from a guest's own network stack."""
+        family = socket.AF_INET6 if ":" in target else socket.AF_INET
+
+        def say() -> None:
+            with socket.socket(family, socket.SOCK_DGRAM) as sender:
+                sender.sendto(payload, (target, 9))
+
+        self.lab.inside(guest.namespace, say)
 
     def said(self, length: int = 64) -> bytes:
         """A payload that is the canary over and over."""
@@ -252,7 +268,7 @@ class Stage:
 
         def shout() -> None:
             nonlocal taken
-            while not done.wait(0.005):
+            while not done.wait(SHOUT_SECONDS):
                 taken += sum(guest.write(frame) for frame in attempts)
 
         taken = sum(guest.write(frame) for frame in attempts)
@@ -275,19 +291,23 @@ class Stage:
         ]
 
     def arrives(self, seconds: float = 40) -> None:
-        """The guest's bytes reach the company through the tunnel: so its silence means something."""
-        mark = self.watch.mark()
-        self.tries([self.datagram(INTRANET[4], 9)])
+        """The guest's bytes of both families come out of the tunnel: so silence elsewhere means something."""
+        mark, words = self.watch.mark(), {family: os.urandom(CANARY_BYTES) for family in (4, 6)}
+        sent = []
+        for family, word in words.items():
+            near, far = GUEST[family], INTRANET[family]
+            packet = frames.ip(frames.udp(near, far, 9, self.said() + word), frames.UDP, near, far)
+            sent.append(self.frame(packet, 4 if family == 4 else 6))
 
         def there() -> bool:
-            return self.watch.holds(mark, "the gateway", self.canary)
+            return all(self.watch.holds(mark, "the gateway", word) for word in words.values())
 
-        if not self.watch.within(there, 1):  # no session yet: the first packets may be too many to keep
-            for _ in range(int(seconds)):
-                self.tries([self.datagram(INTRANET[4], 9)])
-                if self.watch.within(there, 1):
-                    return
-            raise AssertionError("the guest no longer reaches the company through the tunnel")
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:  # without a session, WireGuard keeps only so many packets
+            self.tries(sent)
+            if self.watch.within(there, 1):
+                return
+        raise AssertionError("the guest no longer reaches the company through the tunnel")
 
     def tunnelless(self, family: Family) -> None:
         """The guest writes while there is no tunnel; whether its link is still up or not is netd's to say."""
@@ -295,37 +315,13 @@ class Stage:
         for frame in self.shouts(family):
             guest.write(frame)
 
-    @contextmanager
-    def asleep(self) -> Iterator[None]:
-        """netd and wireguard-go stand still, as all processes do in a suspend, while the block runs."""
-        tunnel = [str(pid) for pid in self.net.wireguard_pids()]
-        self.net.netd.pause()
-        self.run("kill", "-STOP", *tunnel)
-        try:
-            yield
-        finally:
-            self.run("kill", "-CONT", *tunnel)
-            self.net.netd.resume()
-
-    def end_netd(self, how: signal.Signals) -> None:
-        """End netd by a signal and wait until it has gone."""
-        os.kill(self.net.netd.pid, how)
-        self.net.netd.wait()
-
-    def hang_up(self, request: bytes) -> None:
-        """Connect to netd, send bytes, and go away without waiting for an answer."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
-            connection.connect(str(self.net.socket))
-            if request:
-                connection.send(request)
-
     def relay(self) -> None:
         """Say that this row leaves the uplinks changed."""
         self._underlay = ""
 
     def link_is_up(self) -> bool:
         """Whether the corporate guest's link is."""
-        return self.lab.links("th-corporate").get("th-corp0", False)
+        return "th-corp0" in self.lab.inside("th-corporate", interfaces_up)
 
     def lan_says(self, frame: bytes, link: str = "laptop0") -> None:
         """A frame from another machine of the laptop's network, until it has reached the laptop."""
@@ -335,27 +331,12 @@ class Stage:
             lambda: self.watch.holds(mark, "the underlay", frame), "the frame reached the laptop"
         )
 
-    def mac_of(self, namespace: str, interface: str) -> str:
-        """The link-layer address of an interface."""
-        words = self.run("ip", "-o", "link", "show", interface, namespace=namespace).split()
-        return words[words.index("link/ether") + 1]
-
-    def routing(self) -> str:
-        """Addresses, routes and rules of the corporate namespace: what no network may change."""
-        listed = [
-            self.run("ip", "-o", "address", namespace="th-corporate"),
-            self.run("ip", "-4", "route", "show", "table", "all", namespace="th-corporate"),
-            self.run("ip", "-6", "route", "show", "table", "all", namespace="th-corporate"),
-            self.run("ip", "rule", namespace="th-corporate"),
-        ]
-        return "\n".join(line.split("expires")[0] for text in listed for line in text.splitlines())
-
     # -- one row ------------------------------------------------------------------------------------------
 
     def play(self, row: Scenario) -> None:
         """Play a row: the captures shown to see, the event, the captures shown to see, the verdict."""
         self.canary, self.poison = os.urandom(CANARY_BYTES), os.urandom(CANARY_BYTES)
-        self.also = lambda packet: False
+        self.also, self.personal_speaks = (lambda packet: False), False
         self.lay(row.underlay)
         try:
             before, _ = self.watch.plant(self._points(), self.laws())
@@ -382,7 +363,8 @@ class Stage:
                 reason = "" if seen.frame in self.watch.planted else leak(seen, laws)
                 if reason:
                     found.append(reason)
-            if needle in seen.frame:
+            through_its_door = seen.interface == VETH_OUTSIDE and not seen.outgoing and self.personal_speaks
+            if needle in seen.frame and not through_its_door:
                 found.append(f"the canary in clear on {seen.interface} of {seen.place}")
         assert not found, found[:10]
         assert not self.watch.failure, self.watch.failure
@@ -394,12 +376,12 @@ class Stage:
 
     def lay(self, underlay: str) -> None:
         """Bring the uplinks to an underlay, and the corporate side to its ordinary state on it."""
-        routes = FULL if underlay == "full tunnel" else SPLIT
+        way = (FULL if underlay == "full tunnel" else SPLIT, 6 if underlay == "IPv6 only" else 4)
         changed = underlay != self._underlay
         if changed or self._broken:
-            self._plain_underlay()
-        if self._broken or routes is not self._routes:
-            self._routes = routes
+            self.plain_underlay()
+        if self._broken or way != self._way:
+            self._way = way
             self._rebuild()
         if changed or self._broken:
             self._change_underlay(underlay)
@@ -410,58 +392,19 @@ class Stage:
         self.stop_guest(PERSONAL)
         self.net.client.down(PERSONAL)
         fresh, self._fresh = self._fresh, False
-        if self.corporate is not None and not fresh:
-            self.corporate_up()
-            if self.link_is_up():
-                return self.arrives()
+        if self.corporate is not None and not fresh and self._mended():
+            return self.arrives()
         self.stop_guest(CORPORATE)
         self.net.client.down(CORPORATE)
         self.corporate_up()
         self.need(CORPORATE)
         return self.arrives()
 
-    def _second_uplink(self) -> None:
-        """Another uplink, IPv6 on both, and a network that a desktop's host would listen to."""
-        peer = ("type", "veth", "peer", "name", "laptop1", "netns", INTERNET)
-        self.run("ip", "link", "add", "uplink1", "netns", UNDERLAY, *peer)
-        for namespace, links in ((UNDERLAY, tuple(UPLINKS)), (INTERNET, ("laptop0", "laptop1"))):
-            for scope in ("all", "default", *links):
-                self.sysctl(namespace, f"ipv6/conf/{scope}/disable_ipv6", "0")
-                self.sysctl(namespace, f"ipv6/conf/{scope}/accept_dad", "0")
-        self.sysctl(INTERNET, "ipv6/conf/all/forwarding", "1")
-        for uplink in UPLINKS:
-            for name, value in AS_A_DESKTOP:
-                self.sysctl(UNDERLAY, name.format(uplink), value)
-        commands = [f"address replace {LAN_MACHINE[4]}/32 dev laptop0"]
-        commands += [f"address replace {LAN_MACHINE[6]}/128 dev laptop0"]
-        for far, _, router in UPLINKS.values():
-            commands += [
-                f"address replace {router[4]}/24 dev {far}",
-                f"address replace {router[6]}/64 dev {far}",
-            ]
-            commands += [f"link set {far} up"]
-        self.ip(INTERNET, *commands)
-        self.run("nft", "-f", "-", namespace=GATEWAY, input=COMPANY_RULES)
-
-    def ip(self, namespace: str, *commands: str) -> None:
-        self.run("ip", "-batch", "-", namespace=namespace, input="".join(f"{line}\n" for line in commands))
-
-    def _plain_underlay(self) -> None:
-        """Both uplinks up and full-sized, the default routes over the first."""
-        self.run("nft", "-f", "-", namespace=INTERNET, input="table inet portal\ndelete table inet portal\n")
-        commands = []
-        for uplink, (_, laptop, _) in UPLINKS.items():
-            commands += [f"link set {uplink} up mtu 1500"]
-            commands += [f"address replace {laptop[4]}/24 dev {uplink}"]
-            commands += [f"address replace {laptop[6]}/64 dev {uplink}"]
-        self.ip(UNDERLAY, *commands)
-        self.ip(INTERNET, "link set laptop0 mtu 1500")
-        self.default_over("uplink0")
-
-    def default_over(self, uplink: str) -> None:
-        """The laptop's default routes over one uplink alone."""
-        router = UPLINKS[uplink][2]
-        self.ip(UNDERLAY, *(f"route replace default via {router[family]} dev {uplink}" for family in (4, 6)))
+    def _mended(self) -> bool:
+        """Whether netd can bring the network to what it should be under the guest; else it is built anew."""
+        with suppress(TwinhullError):
+            self.corporate_up()
+        return self.link_is_up()
 
     def _change_underlay(self, underlay: str) -> None:
         if underlay == "roamed":
@@ -471,6 +414,10 @@ class Stage:
         elif underlay == "small MTU":
             self.ip(UNDERLAY, f"link set uplink0 mtu {SMALLEST_MTU}")
             self.ip(INTERNET, f"link set laptop0 mtu {SMALLEST_MTU}")
+        elif underlay == "IPv6 only":
+            self.ip(
+                UNDERLAY, *(f"address delete {own[4]}/24 dev {link}" for link, (_, own, _) in UPLINKS.items())
+            )
         elif underlay == "captive":
             self.run("nft", "-f", "-", namespace=INTERNET, input=PORTAL_RULES)
         elif underlay == "no network":

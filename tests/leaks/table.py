@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import hostile_guest, lifecycle  # noqa: F401 - importing them fills the table
+from . import host, hostile_guest, hostile_network, lifecycle, personal  # noqa: F401 - these fill the table
 from .scenario import TABLE, UNDERLAYS, Scenario
 
 _PLACES = {underlay: place for place, underlay in enumerate(UNDERLAYS)}

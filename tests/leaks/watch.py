@@ -6,6 +6,7 @@ A packet socket that is bound to no interface sees all of its namespace's, also 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import selectors
 import socket
@@ -25,6 +26,9 @@ SOL_PACKET = 263
 PACKET_STATISTICS = 6
 BUFFER = 32 << 20
 SO_RCVBUFFORCE = 33
+SIOCGIFFLAGS = 0x8913
+IFF_UP = 0x1
+POLL_SECONDS = 0.02
 STRANGER = "02:00:00:00:00:99"
 PLANTED = {4: ("192.0.2.199", "192.0.2.200"), 6: ("2001:db8:99::1", "2001:db8:99::2")}
 """Addresses of the packets planted on purpose (RFC 5737, 3849): nobody else has them."""
@@ -51,7 +55,7 @@ class Watch:
         self._lab = lab
         self._places = dict(places)
         self._seen: list[Seen] = []
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC)
         self._selector.register(self._wake_read, selectors.EVENT_READ, None)
@@ -96,12 +100,12 @@ class Watch:
 
     def mark(self) -> int:
         """Where we are in what was seen, for :meth:`since`."""
-        with self._changed:
+        with self._lock:
             return len(self._seen)
 
     def since(self, mark: int) -> list[Seen]:
         """What was seen from a mark on."""
-        with self._changed:
+        with self._lock:
             return self._seen[mark:]
 
     def holds(self, mark: int, place: str, needle: bytes) -> bool:
@@ -109,7 +113,7 @@ class Watch:
         return any(needle in seen.frame for seen in self.since(mark) if seen.place == place)
 
     def until(self, condition: Callable[[], bool], what: str, seconds: float = SECONDS) -> None:
-        """Wait until it is so; looked at again with each frame that comes. Raises AssertionError."""
+        """Wait until it is so. Raises AssertionError."""
         if not self.within(condition, seconds):
             raise AssertionError(f"never happened: {what}")
 
@@ -117,17 +121,15 @@ class Watch:
         """Whether it becomes so in this time."""
         deadline = time.monotonic() + seconds
         while not condition():
-            with self._changed:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    return False
-                self._changed.wait(min(left, 0.1))
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(POLL_SECONDS)
         return True
 
     def points(self, place: str) -> list[Point]:
         """Every interface of a place that is up now."""
         namespace = self._places[place]
-        return [Point(place, namespace, name) for name, up in self._lab.links(namespace).items() if up]
+        return [Point(place, namespace, name) for name in self._lab.inside(namespace, interfaces_up)]
 
     def plant(self, points: Iterable[Point], laws: Laws) -> tuple[int, int]:
         """Send an unprotected packet by each interface in each family; where the seen begins and ends.
@@ -177,14 +179,24 @@ class Watch:
                 outgoing = direction == socket.PACKET_OUTGOING
                 batch.append(Seen(place, interface, outgoing, frame, kind not in ETHERNET_KINDS))
         finally:
-            with self._changed:
+            with self._lock:
                 self._seen += batch
-                self._changed.notify_all()
 
     def _count_drops(self, place: str, sniffer: socket.socket) -> None:
         _, dropped = struct.unpack("=II", sniffer.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
         if dropped:
             self.failure = f"the capture of {place} lost {dropped} packets"
+
+
+def interfaces_up() -> list[str]:
+    """The interfaces of the thread's namespace that are up (netdevice(7))."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+
+        def is_up(name: str) -> bool:
+            answer = fcntl.ioctl(control, SIOCGIFFLAGS, struct.pack("16s24x", name.encode()))
+            return bool(struct.unpack("16xH22x", answer)[0] & IFF_UP)
+
+        return [name for _, name in socket.if_nameindex() if is_up(name)]
 
 
 def inject(interface: str, frame: bytes) -> None:
