@@ -33,6 +33,9 @@ NOBODY = str(IPv4Address(0))
 PUBLIC = {4: "192.0.2.53", 6: "2001:db8:2::53"}
 """A server of the internet: an address of the second uplink's network, so that a leaked packet has a way."""
 ALIVE = "the tap takes every frame; afterwards the guest's bytes still reach the company through the tunnel"
+NOT_EVEN_THERE = (
+    "the tap takes every frame, and not even the company sees one of them; other bytes still come out"
+)
 STILL = "the tap takes every frame"
 
 
@@ -43,14 +46,17 @@ def guest_tries(
     name: str = "",
     families: tuple[Family, ...] = BOTH,
     underlays: tuple[Underlay, ...] = ("ethernet",),
+    nowhere: bool = False,
 ) -> Callable[[Make], Make]:
-    """Put frames that the guest writes into the table."""
+    """Put frames that the guest writes into the table; ``nowhere``: the company may not see them either."""
 
     def enter(make: Make) -> Make:
         def act(stage: Stage, family: Family) -> None:
             stage.need(CORPORATE)
+            mark = stage.watch.mark()
             stage.tries(list(make(stage, family)))
             stage.arrives()
+            assert not nowhere or not stage.watch.holds(mark, "the gateway", stage.canary)
 
         def act_unheard(stage: Stage, family: Family) -> None:
             stage.need(CORPORATE)
@@ -58,7 +64,7 @@ def guest_tries(
 
         for underlay in underlays:
             unheard = underlay in ("captive", "no network")
-            seen, how = (STILL, act_unheard) if unheard else (ALIVE, act)
+            seen, how = (STILL, act_unheard) if unheard else (NOT_EVEN_THERE if nowhere else ALIVE, act)
             add(event, name or event, tried, seen, how, families, (underlay,))
         return make
 
@@ -297,6 +303,7 @@ def static_routes(stage: Stage, family: Family) -> Iterator[bytes]:
     "address, the personal guest, loopback, multicast, none",
     name="other source addresses",
     underlays=("ethernet", "full tunnel"),
+    nowhere=True,
 )
 def other_sources(stage: Stage, family: Family) -> Iterator[bytes]:
     sources = {

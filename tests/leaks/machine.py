@@ -117,6 +117,17 @@ class Machine:
 
         self.lab.inside(GATEWAY, say)
 
+    @contextmanager
+    def company_routes_to_guest(self) -> Iterator[None]:
+        """A gateway that means harm has the guest's own addresses lead into the tunnel."""
+        self._company_ipv6(*GUEST.values())
+        for family in (4, 6):
+            self.ip(GATEWAY, f"route replace {GUEST[family]} dev th-gw0")
+        try:
+            yield
+        finally:
+            self._company_ipv6()
+
     def routing(self) -> str:
         """Addresses, routes and rules of the corporate namespace: what no network may change."""
         listed = [
@@ -195,12 +206,12 @@ class Machine:
         self._company_ipv6()
         self.run("nft", "-f", "-", namespace=GATEWAY, input=COMPANY_RULES)
 
-    def _company_ipv6(self) -> None:
+    def _company_ipv6(self, *also: str) -> None:
         self.sysctl(GATEWAY, "ipv6/conf/th-gw0/disable_ipv6", "0")
         self.ip(
             GATEWAY, f"address replace {INTRANET[6]}/128 dev th-gw0", "route replace fd77::/32 dev th-gw0"
         )
-        allowed = ("allowed-ips", f"{ADDRESS}/32,{ADDRESS6}/128")
+        allowed = ("allowed-ips", ",".join((ADDRESS, ADDRESS6, *also)))
         self.run("wg", "set", "th-gw0", "peer", self.net.client.identity(), *allowed, namespace=GATEWAY)
 
     def plain_underlay(self) -> None:

@@ -296,7 +296,7 @@ class Stage(Machine):
         sent = []
         for family, word in words.items():
             near, far = GUEST[family], INTRANET[family]
-            packet = frames.ip(frames.udp(near, far, 9, self.said() + word), frames.UDP, near, far)
+            packet = frames.ip(frames.udp(near, far, 9, word), frames.UDP, near, far)
             sent.append(self.frame(packet, 4 if family == 4 else 6))
 
         def there() -> bool:
