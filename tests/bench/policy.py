@@ -1,7 +1,8 @@
-"""Two ratios of the policy package, interleaved in one run: ``python tests/bench/policy.py`` prints JSON.
+"""Ratios of the policy package, interleaved in one run: ``python tests/bench/policy.py`` prints JSON.
 
 ``load``: reading a policy of 1,000 rules, against pydantic reading the same text into the same shape.
-``decide``: a verdict out of 10,000 rules by the index, against the plain linear reading.
+``decide``: a verdict out of 10,000 rules by the index, against the plain linear reading; for rules by
+product, for rules of every shape, and for rules that begin alike (``every_interface`` of one class and more).
 """
 
 from __future__ import annotations
@@ -81,6 +82,35 @@ def with_rules(count: int) -> Policy:
     return structs.replace(example_policy(), devices=rules)
 
 
+def of_every_shape(count: int) -> Policy:
+    """The example with so many rules that match on different things: numbers, classes, ports, serials."""
+    shapes = (
+        lambda n: Match(bus="usb", vendor=f"{n:04x}"),
+        lambda n: Match(vendor=f"{n:04x}", product="0407", serial=f"s{n}"),
+        lambda n: Match(vendor=f"{n:04x}", any_interface=("08:*:*", "0e:01:*")),
+        lambda n: Match(product=f"{n:04x}", every_interface=("01:*:*", "03:00:*")),
+        lambda n: Match(port=f"1-{n}"),
+        lambda n: Match(bus="pci", vendor=f"{n:04x}", removable=False),
+    )
+    rules = tuple(
+        DeviceRule(name=f"rule-{n}", match=shapes[n % len(shapes)](n), verdict="allow") for n in range(count)
+    )
+    return structs.replace(example_policy(), devices=rules)
+
+
+def that_begin_alike(count: int) -> Policy:
+    """The example with so many rules for devices that are audio and one thing more, each another."""
+    rules = tuple(
+        DeviceRule(
+            name=f"rule-{n}",
+            match=Match(every_interface=("01:*:*", f"{n // 256 + 16:02x}:{n % 256:02x}:*")),
+            verdict="allow",
+        )
+        for n in range(count)
+    )
+    return structs.replace(example_policy(), devices=rules)
+
+
 def compare(ours: Callable[[], object], theirs: Callable[[], object], repeats: int) -> dict[str, float]:
     """Medians of both in seconds, run by turns, and how many times faster ours is."""
     samples: tuple[list[float], list[float]] = ([], [])
@@ -93,16 +123,23 @@ def compare(ours: Callable[[], object], theirs: Callable[[], object], repeats: i
     return {"ours": mine, "theirs": other, "ratio": other / mine}
 
 
-def main() -> None:
-    """Print both comparisons."""
-    text = canonical(with_rules(1000))
-    big = with_rules(10_000)
-    compiled = CompiledPolicy(big, OwnerRules())
-    device = DeviceFacts(bus="usb", vendor="0026", product="00ff", interfaces=("ff:00:00",))
+def decide_both(policy: Policy, device: DeviceFacts) -> dict[str, float]:
+    """A verdict on one device, by the index and by the plain reading."""
     owner = OwnerRules()
+    compiled = CompiledPolicy(policy, owner)
+    return compare(lambda: compiled.decide(device, {}), lambda: decide(device, policy, owner, {}), 50)
+
+
+def main() -> None:
+    """Print all comparisons."""
+    text = canonical(with_rules(1000))
+    device = DeviceFacts(bus="usb", vendor="0026", product="00ff", interfaces=("ff:00:00",))
+    headset = DeviceFacts(bus="usb", vendor="ffff", product="ffff", interfaces=("01:01:00", "03:00:00"))
     result = {
         "load": compare(lambda: parse_policy(text), lambda: PydanticPolicy.model_validate_json(text), 200),
-        "decide": compare(lambda: compiled.decide(device, {}), lambda: decide(device, big, owner, {}), 50),
+        "decide by product": decide_both(with_rules(10_000), device),
+        "decide among every shape": decide_both(of_every_shape(10_000), headset),
+        "decide among rules that begin alike": decide_both(that_begin_alike(10_000), headset),
     }
     sys.stdout.write(json.dumps(result, indent=2) + "\n")
 

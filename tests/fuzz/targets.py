@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from twinhull_policy.canonical import encode
+from twinhull_policy.compiled import CompiledPolicy
 from twinhull_policy.errors import TwinhullError
 from twinhull_policy.evaluate import decide
 from twinhull_policy.example import example_policy
-from twinhull_policy.explain import usb_facts
+from twinhull_policy.exchange import ExchangeFacts
+from twinhull_policy.explain import explain, usb_facts
+from twinhull_policy.facts import DeviceFacts
 from twinhull_policy.model import OwnerRules
 from twinhull_policy.parse import (
     PolicyError,
@@ -23,6 +26,7 @@ from twinhull_policy.parse import (
     parse_owner_rules,
     parse_policy,
 )
+from twinhull_policy.questions import FactsInvalid, Question, parse_inventory, parse_question
 from twinhull_policy.trust import envelope
 from twinhull_policy.trust.command import verify_command
 from twinhull_policy.trust.documents import COMMAND_TYPE, STATEMENT_TYPE, Command, Receipt
@@ -37,6 +41,7 @@ from tests.lab.usb_peer.descriptors import INTERFACE, Configuration, Model, as_s
 from tests.support.signing import DEVICE, NOW, Corporate, statement
 
 POLICY, OWNER = example_policy(), OwnerRules()
+COMPILED = CompiledPolicy(POLICY, OWNER)
 COMPANY = Corporate()
 ROOT = COMPANY.trusted()
 
@@ -87,6 +92,30 @@ def fuzz_policy(untrusted: bytes) -> None:
     else:
         if parse_owner_rules(canonical(rules)) != rules:
             raise AssertionError("the owner's rules read back as others")
+
+
+def fuzz_question(untrusted: bytes) -> None:
+    """What somebody asks of a policy as JSON: a device, an exchange, a lease, or an inventory."""
+    asked: list[Question] = []
+    try:
+        asked.append(parse_question(untrusted))
+    except FactsInvalid as error:
+        _can_be_shown(error)
+    try:
+        asked.extend(parse_inventory(untrusted))
+    except FactsInvalid as error:
+        _can_be_shown(error)
+    for question in asked:
+        answer = explain(POLICY, question)
+        if not answer.reason.isprintable() or not encode(answer):
+            raise AssertionError(f"an answer that cannot be shown: {answer!r}")
+        if isinstance(question, DeviceFacts):
+            if COMPILED.decide(question, {}) != answer:
+                raise AssertionError("the index says something else than the plain reading")
+        elif answer.verdict in ("allow", "ask") and isinstance(question, ExchangeFacts):
+            transfer = getattr(getattr(POLICY.exchange, question.way), question.kind)
+            if transfer.verdict != answer.verdict or question.size_bytes > transfer.limit_bytes:
+                raise AssertionError("it crosses, and the policy does not say so")
 
 
 def fuzz_envelope(untrusted: bytes) -> None:
@@ -195,6 +224,17 @@ TARGETS = {
     "descriptors": Target(fuzz_descriptors, lambda: [as_sent(well_formed(seed)) for seed in range(20)]),
     "device": Target(fuzz_device, _device_seeds),
     "policy": Target(fuzz_policy, lambda: [canonical(POLICY), canonical(OWNER)], json=True),
+    "question": Target(
+        fuzz_question,
+        lambda: [
+            b'{"bus":"usb","vendor":"0951","product":"1666","serial":"s","interfaces":["08:06:50"],"port":"1-2"}',
+            b'{"way":"to_corporate","kind":"clipboard","size_bytes":120,"type":"text/plain"}',
+            b'{"way":"from_corporate","kind":"urls","size_bytes":12,"type":"https"}',
+            b'{"offline_hours":150,"counted_hours":3,"proven_hours":1}',
+            b'[{"bus":"pci","vendor":"8086","product":"15f3","interfaces":["02:00:00"],"removable":false}]',
+        ],
+        json=True,
+    ),
     "envelope": Target(fuzz_envelope, lambda: [COMPANY.statement(signers=COMPANY.command_keys)], json=True),
     "statement": Target(fuzz_statement, lambda: [encode(statement())], json=True),
     "command": Target(fuzz_command, _command_seeds, json=True),
