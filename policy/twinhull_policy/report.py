@@ -41,6 +41,15 @@ class DeviceDecision(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     outcome: Annotated[str, Meta(max_length=64)]
 
 
+class TunnelProof(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the canaries of the corporate tunnel found last; told only if the policy says so."""
+
+    proved_at: Annotated[int, Meta(ge=0, le=2**40)]
+    passed: bool
+    failed: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=32)]
+    """Names of the canaries that got out."""
+
+
 class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """What is in force on the laptop, item by item."""
 
@@ -52,6 +61,7 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Since when, in seconds since the epoch."""
     items: Annotated[tuple[Item, ...], Meta(max_length=8)] = ()
     devices: Annotated[tuple[DeviceDecision, ...], Meta(max_length=64)] = ()
+    vpn: TunnelProof | None = None
 
 
 def schema() -> dict[str, Any]:

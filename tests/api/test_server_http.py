@@ -58,9 +58,11 @@ async def enrol(server: FleetServer, token: str, store: IdentityStore, **changes
     return msgspec.json.decode(answer, type=dict[str, object])
 
 
-async def enrolled(server: FleetServer, store: IdentityStore) -> tuple[FleetClient, Identity]:
+async def enrolled(
+    server: FleetServer, store: IdentityStore, token: str = ""
+) -> tuple[FleetClient, Identity]:
     """A client with a fresh device's certificate."""
-    answer = await enrol(server, server.token(), store)
+    answer = await enrol(server, token or server.token(), store)
     names = ("tenant", "device_id", "enrol_epoch", "certificate", "device_ca")
     identity = msgspec.convert(
         {name: answer[name] for name in names}

@@ -75,11 +75,18 @@ class LoggedProcess:
 
 
 class FleetServer:
-    """A server in a directory. ``port`` stays the same over restarts."""
+    """A server in a directory. ``port`` and ``admin_port`` stay the same over restarts.
 
-    def __init__(self, directory: Path, init: Sequence[str] = ()) -> None:
+    Args:
+        init: further options of ``init``.
+        administrators: also serve the console and the administrators' interface.
+    """
+
+    def __init__(self, directory: Path, init: Sequence[str] = (), *, administrators: bool = False) -> None:
         self.directory = directory
         self.port = 0
+        self.admin_port = 0
+        self._administrators = administrators
         self.running: LoggedProcess | None = None
         self.cli("init", *init)
 
@@ -87,11 +94,15 @@ class FleetServer:
     def url(self) -> str:
         return f"https://localhost:{self.port}"
 
-    def cli(self, *arguments: str | Path, status: int = 0) -> str:
+    @property
+    def admin_url(self) -> str:
+        return f"https://localhost:{self.admin_port}"
+
+    def cli(self, *arguments: str | Path, status: int = 0, stdin: str = "") -> str:
         """Run the command line; stdout. Stderr is in the failure if the status is another."""
         command = [*SERVER, "--dir", str(self.directory), *map(str, arguments)]
         done = subprocess.run(
-            command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False
+            command, env=ENVIRONMENT, capture_output=True, text=True, input=stdin, timeout=60, check=False
         )
         assert done.returncode == status, done.stderr
         assert "Traceback" not in done.stderr
@@ -104,8 +115,12 @@ class FleetServer:
         return self.cli("token", "new").strip()
 
     def start(self) -> None:
-        listen = f"127.0.0.1:{self.port}"
-        self.running = LoggedProcess([*SERVER, "--dir", str(self.directory), "serve", "--listen", listen])
+        command = [*SERVER, "--dir", str(self.directory), "serve", "--listen", f"127.0.0.1:{self.port}"]
+        if self._administrators:
+            command += ["--admin-listen", f"127.0.0.1:{self.admin_port}"]
+        self.running = LoggedProcess(command)
+        if self._administrators:
+            self.admin_port = int(self.running.wait_for(r"administrators host=\S+ port=(\d+)")[1])
         self.port = int(self.running.wait_for(r"serving host=\S+ port=(\d+)")[1])
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:

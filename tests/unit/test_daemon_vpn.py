@@ -16,6 +16,7 @@ from twinhull_hypervisor.network.errors import NotConfined
 from twinhull_hypervisor.settings import HostSettings
 from twinhull_policy.api.types import VpnCanary, VpnInfo, VpnProof
 from twinhull_policy.names import Partition
+from twinhull_policy.report import TunnelProof
 
 CORPORATE = Partition.CORPORATE
 HELD = VpnCanary(name="nothing-leaves-outside-the-tunnel", passed=True, evidence="0 seen")
@@ -60,7 +61,7 @@ class Bench:
     def __init__(self, path: Path, *canaries: VpnCanary) -> None:
         self.netd = Netd(*canaries)
         self.state = State(path / "state.sqlite")
-        self.reports: list[care.Reported] = []
+        self.reports: list[TunnelProof] = []
         self.repairs = 0
         self.changes: list[str] = []
         self._until, self._enough = 0, asyncio.Event()
@@ -100,7 +101,7 @@ async def test_it_proves_by_itself_and_logs_the_evidence(
     entries = bench.state.read_log(10)
     assert {entry.text for entry in entries} == {"Leak canaries: 1 of 1 passed"}
     assert "0 seen" in entries[0].body
-    assert bench.reports == [care.Reported(proved_at=1000, passed=True, failed=[])]  # once, not each time
+    assert bench.reports == [TunnelProof(proved_at=1000, passed=True, failed=[])]  # once, not each time
     assert (await bench.care.info()).proved_at == 1000.0
 
 
@@ -121,7 +122,7 @@ async def test_a_failure_is_told_at_once_and_tried_again_soon(
 
 def test_the_server_is_told_nothing_of_the_personal_side() -> None:
     proof = VpnProof(at=1.0, passed=False, canaries=[HELD, PERSONAL_LEAKED])
-    assert care.reported(proof) == care.Reported(proved_at=1, passed=True, failed=[])
+    assert care.reported(proof) == TunnelProof(proved_at=1, passed=True, failed=[])
 
 
 @pytest.mark.parametrize("state", ["down", "blocked", "error"])

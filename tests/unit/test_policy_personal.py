@@ -270,7 +270,9 @@ def test_no_policy_gets_anything_of_it_into_a_report(
 
     asyncio.run(send())
     (body,) = wire.sent
-    assert set(msgspec.json.decode(body)) <= {"seq", "policy", "applied_at"}
+    report = msgspec.json.decode(body)
+    assert set(report) <= {"seq", "policy", "applied_at", "items"}
+    assert [item["name"] for item in report["items"]] == ["policy"]
 
 
 @pytest.mark.parametrize("package", ["storage", "network", "domain", "images"])

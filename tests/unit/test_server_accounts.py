@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.hashes import SHA1
-from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from twinhull_policy.errors import TwinhullError
 from twinhull_policy.server import errors as e
 from twinhull_policy.server.accounts import Accounts, NewAccount, Role
@@ -18,9 +16,9 @@ from twinhull_policy.server.limiter import FailureCounter, RateLimiter
 from twinhull_policy.server.limits import LIMITS
 from twinhull_policy.server.store import audit, settings
 
+from tests.support.administrators import PHRASE, code
 from tests.support.server_store import empty_storage
 
-PHRASE = "correct horse battery"
 OTHER = "another long phrase"
 
 
@@ -52,9 +50,7 @@ class Desk:
         self._opened.__exit__(None, None, None)
 
     def code(self, account: NewAccount | None = None, drift: float = 0) -> str:
-        query = urllib.parse.parse_qs(urllib.parse.urlparse((account or self.alice).totp_uri).query)
-        secret = b32decode(query["secret"][0])
-        return TOTP(secret, 6, SHA1(), 30).generate(int(self.clock.now + drift)).decode()
+        return code((account or self.alice).totp_uri, self.clock.now + drift)
 
     def sign_in(self, **changes: str) -> str:
         given = {"name": "alice", "password": PHRASE, "code": self.code(), "address": "::1"} | changes

@@ -119,7 +119,8 @@ def test_health_follows_statements_and_reports(
             )
             statements.add(tx, [signed], 50)
         assert devices.everyone(tx)[0].health == "pending"
-        devices.reported(tx, device.device_id, applied_seq=seq, applied_policy="p", problem=problem, now=9.0)
+        said = devices.Said(device_id=device.device_id, at=9.0, seq=seq, policy="p", problem=problem)
+        devices.reported(tx, [said])
         (device,) = devices.everyone(tx)
     assert (device.health, device.problem, device.applied_seq, device.seq) == (health, problem, seq, 2)
 

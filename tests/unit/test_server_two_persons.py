@@ -94,7 +94,9 @@ def csr() -> str:
 
 
 def desk(storage: s.Storage, clock: Clock) -> DeviceGrants:
-    return DeviceGrants(storage, "0" * 64, "1" * 64, "https://localhost:8444/grants", clock)
+    grants = DeviceGrants(storage, "0" * 64, "1" * 64, "localhost", clock)
+    grants.open_at(8444)
+    return grants
 
 
 def test_a_grant_yields_one_token_for_one_key(storage: s.Storage) -> None:

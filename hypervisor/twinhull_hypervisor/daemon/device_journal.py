@@ -12,6 +12,7 @@ from collections.abc import Callable
 import msgspec
 from twinhull_policy.api.types import DeviceInfo
 from twinhull_policy.facts import DeviceFacts
+from twinhull_policy.report import DeviceDecision
 
 from .device_plan import Identity, Placement
 from .state import State
@@ -33,16 +34,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class Reported(msgspec.Struct, frozen=True, kw_only=True):
-    """What the fleet server is told of a decision: nothing but what the corporate layer decided."""
-
-    model: str
-    interfaces: list[str]
-    rule: str
-    outcome: str
-
-
-def reported(info: DeviceInfo) -> Reported | None:
+def reported(info: DeviceInfo) -> DeviceDecision | None:
     """What of a device concerns the employer; None for all that the corporate layer did not decide (P6).
 
     That is: what its rules take or refuse, and what is in its partition. An owner's rule or answer that sent
@@ -51,7 +43,7 @@ def reported(info: DeviceInfo) -> Reported | None:
     corporate = info.rule.startswith("corporate:") and info.verdict in ("corporate", "deny")
     if not corporate and info.attached_to != "corporate":
         return None
-    return Reported(
+    return DeviceDecision(
         model=info.model,
         interfaces=info.interfaces[:MAX_REPORTED_INTERFACES],
         rule=info.rule if corporate else "",

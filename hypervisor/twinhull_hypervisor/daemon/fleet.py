@@ -10,20 +10,20 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 from twinhull_policy.api.types import DeviceInfo, EnrolmentInfo, ImageInfo
 from twinhull_policy.errors import TwinhullError
 from twinhull_policy.names import Partition
+from twinhull_policy.report import DeviceDecision, Item, Report, TunnelProof
 from twinhull_policy.trust.documents import ImageReference
 from twinhull_policy.trust.token import parse_token
 
 from ..fetch.client import FetchClient
-from . import vpn
-from .device_journal import Reported, reported
+from .device_journal import reported
 from .images import ImageStore
-from .inbox import Inbox
+from .inbox import Inbox, InboxIncomplete
 from .paths import Paths
 from .state import Identity, State
 
@@ -35,6 +35,8 @@ DEVICES_SECONDS = 5.0
 """Decisions on devices are gathered for so long."""
 DEVICES_KEPT = 64
 """So many fit into a report of 32 KiB."""
+REASON_LENGTH = 200
+"""Of the words about a failure in a report."""
 PROGRESS_SECONDS = 0.5
 """How often a running download is asked how far it is."""
 
@@ -84,9 +86,10 @@ class Fleet:
         self._accepting = asyncio.Lock()
         self._accepted = asyncio.Condition()
         self._importer: asyncio.Task[None] | None = None
-        self._devices: deque[Reported] = deque(maxlen=DEVICES_KEPT)
+        self._devices: deque[DeviceDecision] = deque(maxlen=DEVICES_KEPT)
         self._reporter: asyncio.Task[None] | None = None
-        self._vpn: vpn.Reported | None = None
+        self._vpn: TunnelProof | None = None
+        self._refused = ""
 
     async def run(self) -> None:
         """Accept what came while this process was away, then follow fetch until cancelled."""
@@ -121,7 +124,13 @@ class Fleet:
             except TwinhullError as error:
                 logger.warning("refused: %s %s", error.code, error.message)
                 self._on_change("policy")
-                return
+                refused: TwinhullError | None = error
+            else:
+                refused = None
+        if refused is not None:
+            await self._report_refusal(refused)
+            return
+        self._refused = ""
         self._see_to_images()
         async with self._accepted:
             self._accepted.notify_all()
@@ -129,20 +138,52 @@ class Fleet:
             self._on_change("policy")
             await self._report()
 
-    async def _report(self) -> None:
+    async def _report_refusal(self, error: TwinhullError) -> None:
+        """Tell once that something was refused and why; what only is not here yet is no failure."""
+        if isinstance(error, InboxIncomplete) or self._refused == error.code:
+            return
+        self._refused = error.code
+        await self._report(error)
+
+    def _wanted(self) -> tuple[str, ...]:
+        """What the policy in force has the laptop report."""
+        return () if self.inbox.in_force is None else tuple(self.inbox.in_force.policy.report)
+
+    def _items(self, policy: str, refused: TwinhullError | None) -> Iterator[Item]:
+        """Desired versus actual, of what the policy wants told."""
+        if refused is not None:
+            reason = refused.message[:REASON_LENGTH]
+            yield Item(
+                name="policy", desired="", actual=policy, state="failed", code=refused.code, reason=reason
+            )
+        elif "policy" in self._wanted():
+            yield Item(name="policy", desired=policy, actual=policy, state="active")
+        image = self.wanted_images().get(Partition.CORPORATE)
+        if image is not None and "image" in self._wanted():
+            here = self._images.has(image.sha256)
+            problem = self._problems.get(image.sha256, "")
+            yield Item(
+                name="corporate-image",
+                desired=image.sha256,
+                actual=image.sha256 if here else "",
+                state="active" if here else "failed" if problem else "pending",
+                code=ImageNotFetched.code if problem and not here else "",
+                reason=problem[:REASON_LENGTH] if not here else "",
+            )
+
+    async def _report(self, refused: TwinhullError | None = None) -> None:
         """Tell the server what is in force now. The owner's log keeps the exact bytes (P6)."""
         position = self._state.position()
         devices = list(self._devices)
-        content: dict[str, object] = {
-            "seq": position.seq,
-            "policy": position.policy_sha256,
-            "applied_at": int(position.applied_at),
-        }
-        if devices:
-            content["devices"] = devices
-        if self._vpn is not None and self.inbox.in_force and "vpn" in self.inbox.in_force.policy.report:
-            content["vpn"] = self._vpn
-        body = msgspec.json.encode(content).decode()
+        report = Report(
+            seq=position.seq,
+            policy=position.policy_sha256,
+            applied_at=int(position.applied_at),
+            items=tuple(self._items(position.policy_sha256, refused)),
+            devices=tuple(devices),
+            vpn=self._vpn if "vpn" in self._wanted() else None,
+        )
+        body = msgspec.json.encode(report).decode()
         try:
             await asyncio.to_thread(self._client.report, body)
         except TwinhullError as error:
@@ -172,7 +213,7 @@ class Fleet:
         await asyncio.sleep(DEVICES_SECONDS)
         await self._report()
 
-    def report_vpn(self, told: vpn.Reported) -> None:
+    def report_vpn(self, told: TunnelProof) -> None:
         """The canaries have found something else than before: tell the server if the policy says so."""
         in_force = self.inbox.in_force
         if in_force is None or "vpn" not in in_force.policy.report:

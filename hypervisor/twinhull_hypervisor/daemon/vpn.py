@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from twinhull_policy.api.types import VpnInfo, VpnProof
 from twinhull_policy.errors import TwinhullError
+from twinhull_policy.report import TunnelProof
 
 from .network import Networks
 from .state import State
@@ -31,18 +32,10 @@ PERSONAL = "personal-"
 """Canaries whose names begin so tell of the personal side, and are nobody's but the owner's (P6)."""
 
 
-class Reported(msgspec.Struct, frozen=True, kw_only=True):
-    """What the fleet server is told of a proof."""
-
-    proved_at: int
-    passed: bool
-    failed: list[str]
-
-
-def reported(proof: VpnProof) -> Reported:
+def reported(proof: VpnProof) -> TunnelProof:
     """The corporate results of a proof."""
     failed = [c.name for c in proof.canaries if not c.passed and not c.name.startswith(PERSONAL)]
-    return Reported(proved_at=int(proof.at), passed=not failed, failed=failed)
+    return TunnelProof(proved_at=int(proof.at), passed=not failed, failed=failed)
 
 
 class VpnCare:
@@ -64,7 +57,7 @@ class VpnCare:
         state: State,
         is_up: Callable[[], bool],
         repair: Callable[[], Awaitable[None]],
-        report: Callable[[Reported], None],
+        report: Callable[[TunnelProof], None],
         on_change: Callable[[str], object],
     ) -> None:
         self._networks = networks

@@ -20,12 +20,13 @@ import msgspec
 
 from twinhull_policy.names import Partition, is_name
 from twinhull_policy.server import errors as e
-from twinhull_policy.server import repository
+from twinhull_policy.server import repository, rollout
 from twinhull_policy.server import storage as s
+from twinhull_policy.server.doorbell import ADMIN_SECONDS, CHANGED, DONE
 from twinhull_policy.server.enrolment import hash_secret
 from twinhull_policy.server.layout import Layout
+from twinhull_policy.server.limits import LIMITS
 from twinhull_policy.server.pki import server_ca_sha256
-from twinhull_policy.server.serve import ADMIN_SECONDS, CHANGED, DONE
 from twinhull_policy.server.store import audit, devices, groups, policies, reports, settings, tokens
 from twinhull_policy.trust.envelope import envelope_hash
 from twinhull_policy.trust.token import EnrolmentToken, format_token
@@ -60,8 +61,14 @@ def notify(layout: Layout) -> bool:
             return False
 
 
-def new_token(layout: Layout, storage: s.Storage, group: str, hours: int) -> NewToken:
-    """Make an enrolment token, good once and for ``hours`` (1 to 720). Raises UnknownGroup, BadSetting."""
+def new_token(
+    layout: Layout, storage: s.Storage, group: str, hours: int, *, label: str = "", by: str = ""
+) -> NewToken:
+    """Make an enrolment token, good once and for ``hours`` (1 to 720).
+
+    ``label`` is what the laptop will be called in lists. Raises UnknownGroup, BadSetting.
+    """
+    by = by or actor()
     if not 1 <= hours <= MAX_TOKEN_HOURS:
         raise e.BadSetting(option="--hours", value=hours)
     root_sha256 = envelope_hash((layout.metadata / "1.root.json").read_bytes())
@@ -75,19 +82,20 @@ def new_token(layout: Layout, storage: s.Storage, group: str, hours: int) -> New
             group=group,
             created_at=now,
             expires_at=now + hours * 3600,
-            created_by=actor(),
+            created_by=by,
+            label=label,
         )
-        audit.append(tx, actor(), "token new", f"token {number}, group {group}, {hours} h")
+        audit.append(tx, by, "token new", f"token {number}, group {group}, {hours} h")
         url = settings.get(tx, "url")
     return NewToken(number, format_token(token), url, group, now + hours * 3600)
 
 
-def revoke_token(storage: s.Storage, number: int) -> None:
+def revoke_token(storage: s.Storage, number: int, *, by: str = "") -> None:
     """Withdraw an unused token. Raises UnknownToken."""
     with storage.write() as tx:
         if not tokens.revoke(tx, number, time.time()):
             raise e.UnknownToken(number=number)
-        audit.append(tx, actor(), "token revoke", f"token {number}")
+        audit.append(tx, by or actor(), "token revoke", f"token {number}")
 
 
 def list_tokens(storage: s.Storage) -> list[Record]:
@@ -160,7 +168,7 @@ def show_device(storage: s.Storage, device_id: str) -> Record:
     return {**_device(device), "report": newest[0] if newest else None}
 
 
-def revoke_device(storage: s.Storage, device_id: str, *, release: bool = False) -> bool:
+def revoke_device(storage: s.Storage, device_id: str, *, release: bool = False, by: str = "") -> bool:
     """Shut a device out; with ``release`` also free its tunnel address. Returns whether it changed.
 
     Raises UnknownDevice.
@@ -175,7 +183,7 @@ def revoke_device(storage: s.Storage, device_id: str, *, release: bool = False) 
         if frees:
             devices.free_address(tx, device_id)
         if revokes or frees:
-            audit.append(tx, actor(), "device release" if release else "device revoke", device_id)
+            audit.append(tx, by or actor(), "device release" if release else "device revoke", device_id)
     return revokes or frees
 
 
@@ -189,14 +197,14 @@ def wireguard_peers(storage: s.Storage) -> str:
         )
 
 
-def new_group(storage: s.Storage, name: str) -> None:
+def new_group(storage: s.Storage, name: str, *, by: str = "") -> None:
     """Make a group with nothing assigned. Raises BadName, GroupExists."""
     if not is_name(name):
         raise e.BadName(name=name)
     with storage.write() as tx:
         if not groups.add(tx, name, time.time()):
             raise e.GroupExists(name=name)
-        audit.append(tx, actor(), "group new", name)
+        audit.append(tx, by or actor(), "group new", name)
 
 
 def list_groups(storage: s.Storage) -> list[Record]:
@@ -212,9 +220,18 @@ def list_reports(storage: s.Storage) -> list[Record]:
 
 
 def publish_policy(
-    layout: Layout, storage: s.Storage, document: bytes, envelope: bytes, group: str, base: str | None
+    layout: Layout,
+    storage: s.Storage,
+    document: bytes,
+    envelope: bytes,
+    group: str,
+    base: str | None,
+    *,
+    rings: bool = False,
+    draft: int = 0,
+    by: str = "",
 ) -> Record:
-    """Store a signed policy body and assign it to a group.
+    """Store a signed policy body and assign it to a group. Two at once happen one after the other.
 
     Args:
         layout: the server.
@@ -223,19 +240,57 @@ def publish_policy(
         envelope: the signed body, whose hash names it.
         group: who gets it.
         base: hash of the body it replaces, empty for none; None to replace whatever is there.
+        rings: ring by ring instead of everybody at once.
+        draft: number of the draft this was, 0 for none.
+        by: who publishes; empty for who runs this process.
 
-    Raises UnknownGroup, StaleBase.
+    Raises UnknownGroup, StaleBase, RolloutOpen, UnknownDraft.
     """
     sha256 = envelope_hash(envelope)
+    by = by or actor()
+    number: int | None = None
     with storage.write() as tx:
         current = _check_group(tx, group).policy_sha256
         if base is not None and base != (current or ""):
             raise e.StaleBase(current=current or "none", base=base or "none")
-        policies.add(tx, sha256, document.decode(), envelope, actor(), time.time())
-        if current != sha256:
-            groups.assign_policy(tx, group, sha256)
-            audit.append(tx, actor(), "policy publish", f"{sha256} to group {group}, was {current}")
-    return {"sha256": sha256, "group": group, "changed": current != sha256}
+        if draft and not policies.close_draft(tx, draft, "published"):
+            raise e.UnknownDraft(number=draft)
+        policies.add(tx, sha256, document.decode(), envelope, by, time.time())
+        if rings and current != sha256:
+            number = rollout.start(tx, group, sha256, base, by).number
+        else:
+            assign_policy(tx, group, sha256, base, by)
+    return {"sha256": sha256, "group": group, "changed": current != sha256, "rollout": number}
+
+
+def assign_policy(tx: s.Tx, group: str, sha256: str, base: str | None, by: str) -> bool:
+    """Have a whole group have a published policy; whether that changes anything.
+
+    Raises UnknownGroup, StaleBase, RolloutOpen.
+    """
+    current = _check_group(tx, group).policy_sha256
+    rollout.check_free(tx, group)
+    if base is not None and base != (current or ""):
+        raise e.StaleBase(current=current or "none", base=base or "none")
+    if current != sha256:
+        groups.assign_policy(tx, group, sha256)
+        audit.append(tx, by, "policy publish", f"{sha256} to group {group}, was {current}")
+    return current != sha256
+
+
+def list_drafts(storage: s.Storage) -> list[Record]:
+    """The newest drafts."""
+    with storage.read() as tx:
+        return _plain(policies.drafts(tx, LIMITS.drafts_listed))
+
+
+def get_draft(storage: s.Storage, number: int) -> policies.Draft:
+    """An open draft. Raises UnknownDraft."""
+    with storage.read() as tx:
+        draft = policies.draft(tx, number)
+    if draft is None or draft.state != "open":
+        raise e.UnknownDraft(number=number)
+    return draft
 
 
 def list_policies(storage: s.Storage) -> list[Record]:

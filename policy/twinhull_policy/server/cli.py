@@ -11,7 +11,17 @@ import typer
 from twinhull_policy.errors import TwinhullError
 from twinhull_policy.names import Partition
 from twinhull_policy.parse import canonical, parse_policy
-from twinhull_policy.server import admin, cli_commands, cli_keys, output, repository, serve, setup
+from twinhull_policy.server import (
+    admin,
+    cli_commands,
+    cli_keys,
+    cli_people,
+    cli_remote,
+    output,
+    repository,
+    serve,
+    setup,
+)
 from twinhull_policy.server import storage as s
 from twinhull_policy.server.errors import BadSetting, FileUnreadable, StorageFailed
 from twinhull_policy.server.layout import Layout
@@ -33,6 +43,11 @@ for _name, _part in {
     "report": report,
     "key": cli_keys.key,
     "root": cli_keys.root,
+    "account": cli_people.account,
+    "audit": cli_people.audit,
+    "rollout": cli_people.rollout,
+    "approval": cli_people.approval,
+    "remote": cli_remote.remote,
 }.items():
     app.add_typer(_part, name=_name)
 
@@ -82,12 +97,14 @@ def init(
 def serve_command(
     context: Context,
     listen: Annotated[str, typer.Option(help="ADDRESS:PORT; port 0 takes any free one.")] = "127.0.0.1:8443",
+    admin_listen: Annotated[
+        str,
+        typer.Option(help="ADDRESS:PORT of the console and the administrators' interface; empty for none."),
+    ] = "",
 ) -> None:
-    """Serve laptops until stopped; the log goes to stderr."""
-    host, _, port = listen.rpartition(":")
-    if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise BadSetting(option="--listen", value=listen)
-    serve.run(_layout(context), host.strip("[]"), int(port))
+    """Serve laptops, and administrators, until stopped; the log goes to stderr."""
+    administrators = _address("--admin-listen", admin_listen) if admin_listen else None
+    serve.run(_layout(context), _address("--listen", listen), administrators)
 
 
 @token.command("new")
@@ -95,10 +112,11 @@ def token_new(
     context: Context,
     group: Group = setup.DEFAULT_GROUP,
     hours: Annotated[int, typer.Option(help="How long it is good for, 1 to 720.")] = 24,
+    label: Annotated[str, typer.Option(help="What the laptop will be called in lists.")] = "",
     json: Json = False,
 ) -> None:
     """Make a token that enrols one laptop; stdout holds the token and nothing else."""
-    made = admin.new_token(_layout(context), _storage(context), group, hours)
+    made = admin.new_token(_layout(context), _storage(context), group, hours, label=label)
     if json:
         output.as_json(made)
         return
@@ -134,6 +152,9 @@ def policy_publish(
     base: Annotated[
         str | None, typer.Option(help="SHA-256 of the policy it replaces ('' for none): refuse if it is not.")
     ] = None,
+    rings: Annotated[
+        bool, typer.Option("--rings", help="To 1 %, 10 %, then all of the group, halting when it fails.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Check, sign and assign a policy to a group, and push it."""
@@ -141,12 +162,51 @@ def policy_publish(
     storage = _storage(context)
     parsed = parse_policy(_read(file))
     envelope = sign_policy(parsed, [repository.signer_for(layout, "policy")])
-    published = admin.publish_policy(layout, storage, canonical(parsed), envelope, group, base)
+    published = admin.publish_policy(layout, storage, canonical(parsed), envelope, group, base, rings=rings)
     published["pushed"] = _notify(layout)
     if json:
         output.as_json(published)
     else:
         output.result(f"{published['sha256']} {'published' if published['changed'] else 'unchanged'}")
+
+
+@policy.command("drafts")
+def policy_drafts(context: Context, json: Json = False) -> None:
+    """List drafts that wait to be signed."""
+    columns = ["number", "group", "author", "created_at", "state", "note"]
+    _show(admin.list_drafts(_storage(context)), columns, json)
+
+
+@policy.command("sign")
+def policy_sign(
+    context: Context,
+    number: int,
+    rings: Annotated[
+        bool, typer.Option("--rings/--at-once", help="To 1 %, 10 %, then all, or to everybody now.")
+    ] = True,
+    json: Json = False,
+) -> None:
+    """Sign a draft with the policy key and publish it, if what it was based on still holds."""
+    layout = _layout(context)
+    storage = _storage(context)
+    draft = admin.get_draft(storage, number)
+    parsed = parse_policy(draft.document.encode())
+    envelope = sign_policy(parsed, [repository.signer_for(layout, "policy")])
+    published = admin.publish_policy(
+        layout,
+        storage,
+        canonical(parsed),
+        envelope,
+        draft.group,
+        draft.base_sha256,
+        rings=rings and bool(draft.base_sha256),
+        draft=number,
+    )
+    published["pushed"] = _notify(layout)
+    if json:
+        output.as_json(published)
+    else:
+        output.result(f"{published['sha256']} published")
 
 
 @policy.command("list")
@@ -258,6 +318,13 @@ def main() -> None:
         sys.exit(
             output.fail(StorageFailed(detail=f"{error.filename or ''} {error.strerror or error}".strip()))
         )
+
+
+def _address(option: str, text: str) -> serve.Address:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise BadSetting(option=option, value=text)
+    return serve.Address(host.strip("[]"), int(port))
 
 
 def _layout(context: Context) -> Layout:

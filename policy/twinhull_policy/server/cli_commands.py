@@ -15,6 +15,9 @@ from twinhull_policy.trust.documents import Action
 Context = typer.Context
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Devices = Annotated[list[str], typer.Argument(help="Ids of laptops, as 'device list' has them.")]
+Approval = Annotated[
+    int | None, typer.Option(help="Number of a second administrator's approval, for several laptops at once.")
+]
 Hours = Annotated[int, typer.Option(help="How long the command may wait for its laptop, 1 to 2160.")]
 COLUMNS = ["number", "device_id", "action", "state", "issued_by", "issued_at", "ended_at", "detail"]
 SHOWN = 200
@@ -38,9 +41,7 @@ def add_to(device: typer.Typer) -> None:
         context: Context,
         devices: Devices,
         hours: Hours = 720,
-        approval: Annotated[
-            int | None, typer.Option(help="Number of the approval that several laptops at once need.")
-        ] = None,
+        approval: Approval = None,
         json: Json = False,
     ) -> None:
         """Destroy the keys and contents of a laptop's corporate partition, for good."""
@@ -59,11 +60,12 @@ def add_to(device: typer.Typer) -> None:
         without_laptop: Annotated[
             bool, typer.Option("--without-laptop", help="It is gone: take it out of the fleet here and now.")
         ] = False,
+        approval: Approval = None,
         json: Json = False,
     ) -> None:
         """Have a laptop destroy its corporate partition and leave the company."""
         if not without_laptop:
-            _issue(context, devices, "release", hours, json)
+            _issue(context, devices, "release", hours, json, approval)
             return
         for device_id in devices:
             admin.revoke_device(_storage(context), device_id, release=True)
@@ -104,10 +106,11 @@ def _issue(
     json: bool,
     approval: int | None = None,
 ) -> None:
+    distinct = list(dict.fromkeys(devices))
     made = commanding.issue(
         _layout(context),
         _storage(context),
-        list(dict.fromkeys(devices)),
+        distinct,
         action,
         hours=hours,
         actor=admin.actor(),

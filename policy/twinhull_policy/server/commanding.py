@@ -40,7 +40,7 @@ class BatchNeedsApproval(TwinhullError):
 
     code = "TH-SRV-120"
     blame = Blame.DENIED
-    next_step = "Name one laptop at a time, or have the batch approved."
+    next_step = "Name one laptop at a time, or ask for the batch in the console and give --approval NUMBER."
 
 
 class CommandUnknown(TwinhullError):
@@ -69,7 +69,7 @@ def issue(
         action: what they are to do.
         hours: how long it may wait for its laptop, 1 to 2160.
         actor: for the audit log.
-        approval: number of the approval by a second administrator, which is used up.
+        approval: number of the second administrator's approval of a destructive batch; used up here.
 
     Raises BadSetting, BatchNeedsApproval, NotApproved, UnknownDevice, DeviceRevoked, KeyUnavailable.
     """
@@ -83,7 +83,7 @@ def issue(
     with storage.write() as tx:
         tenant = settings.get(tx, "tenant")
         if approval is not None:
-            two_persons.use(tx, approval, list(device_ids), actor)
+            two_persons.use(tx, approval, list(device_ids), actor, action)
         for device_id in device_ids:
             device = devices.get(tx, device_id)
             if device is None:

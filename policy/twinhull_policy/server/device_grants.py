@@ -63,7 +63,7 @@ class DeviceGrants:
         storage: the database.
         root_sha256: hash of version 1 of the root, which enrolment tokens carry.
         ca_sha256: hash of the server's CA, which enrolment tokens carry.
-        console: address of the console's approval page.
+        host: name of this server, as administrators reach it.
         clock: seconds since the epoch.
     """
 
@@ -72,20 +72,27 @@ class DeviceGrants:
         storage: s.Storage,
         root_sha256: str,
         ca_sha256: str,
-        console: str,
+        host: str,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._storage = storage
         self._root_sha256 = root_sha256
         self._ca_sha256 = ca_sha256
-        self._console = console
+        self._host = host
+        self._console = ""
         self._clock = clock
+
+    def open_at(self, port: int) -> None:
+        """From now on there is a console at this port to answer requests in."""
+        self._console = f"https://{self._host}:{port}/grants"
 
     def begin(self, untrusted_csr: str, untrusted_initiator: str, address: str) -> DeviceAuthorization:
         """A laptop asks. ``untrusted_initiator`` is who it says started this, for the person to recognise.
 
-        Raises BadRequest, GrantsFull.
+        Raises BadRequest, GrantsFull, NotFound when there is no console to answer it in.
         """
+        if not self._console:
+            raise e.NotFound
         key = key_sha256(check_csr(untrusted_csr))
         now = self._clock()
         device_code = secrets.token_urlsafe(32)

@@ -331,3 +331,34 @@ class GrantsFull(TwinhullError):
 
     code = "TH-SRV-054"
     next_step = "Answer or deny the ones that wait, then try again."
+
+
+class MethodNotAllowed(TwinhullError):
+    """This address does not answer that method."""
+
+    code = "TH-SRV-055"
+    blame = Blame.MALFORMED
+    next_step = "See the server's /v1/openapi.json for what it answers."
+
+
+class PolicyUnsigned(TwinhullError):
+    """The policy body is not signed by the policy key that the root names: {detail}."""
+
+    code = "TH-SRV-056"
+    blame = Blame.DENIED
+    next_step = "Sign it with 'twinhull-server policy sign' where the policy key is."
+
+
+class AuditBroken(TwinhullError):
+    """The audit log was touched: {detail}."""
+
+    code = "TH-SRV-057"
+    next_step = "Compare it with a backup, and find out who could write to the database."
+
+
+class RemoteUnreachable(TwinhullError):
+    """The server at {url} does not answer: {detail}."""
+
+    code = "TH-SRV-058"
+    blame = Blame.UNREACHABLE
+    next_step = "Check the address, the port of --admin-listen, and the CA file."

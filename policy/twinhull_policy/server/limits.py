@@ -11,15 +11,31 @@ class ServerLimits:
 
     body_bytes: int = 64 * 1024
     """Any request body."""
+    admin_body_bytes: int = 3 * 1024 * 1024
+    """A request of an administrator: a signed policy of 1 MiB as base64 in JSON fits."""
     body_seconds: float = 10.0
     """To send a request's body."""
     first_request_seconds: float = 15.0
     """From the TLS handshake to the first whole request head."""
-    handshake_seconds: float = 10.0
-    write_seconds: float = 15.0
-    """To take one event of a stream."""
+    handshake_seconds: float = 60.0
+    """A whole fleet that comes back at once has to queue for the processor."""
+    goodbye_seconds: float = 1.0
+    """For the other end to agree that a connection ends; then it is cut."""
+    backlog: int = 4096
+    """Connections that wait to be accepted."""
+    rollout_seconds: float = 15.0
+    """How often to see whether a rollout can go on."""
+    stream_buffer_bytes: int = 256 * 1024
+    """What may wait for a slow reader before it is cut off."""
+    streams_per_device: int = 4
+    long_poll_seconds: int = 30
+    """Longest wait of a long poll."""
+    reports_at_once: int = 2000
+    """Reports of one commit."""
     keep_alive_seconds: float = 15.0
     """Between comments on an idle stream; a device revoked unnoticed is caught then at the latest."""
+    keep_alive_slice_seconds: float = 0.25
+    """A fraction of the streams is kept alive at a time, so often."""
     failures_a_minute: int = 20
     """Failed enrolments from one address before it has to wait."""
     addresses_remembered: int = 10_000

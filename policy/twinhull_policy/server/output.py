@@ -38,8 +38,9 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
 
 def fail(error: TwinhullError) -> int:
     """Print an error and return the exit status it asks for."""
-    say(f"twinhull-server: {error.code}: {error.message}\n{error.next_step}")
-    return error.blame.exit_status
+    report = error.report()
+    say(f"twinhull-server: {report.code}: {report.message}\n{report.next_step}")
+    return report.blame
 
 
 def _cell(column: str, value: object) -> str:

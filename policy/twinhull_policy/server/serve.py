@@ -7,24 +7,26 @@ import logging
 import signal
 import ssl
 import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
-from aiohttp import web
+import uvloop
 
 from twinhull_policy.errors import TwinhullError
 from twinhull_policy.server import expiry
-from twinhull_policy.server.errors import CannotListen
+from twinhull_policy.server.accounts import Accounts
+from twinhull_policy.server.admin_app import admin_application, device_grants
+from twinhull_policy.server.desk import Desk
+from twinhull_policy.server.doorbell import CHANGED, DONE
 from twinhull_policy.server.http import Interface
 from twinhull_policy.server.hub import Hub
 from twinhull_policy.server.layout import Layout
 from twinhull_policy.server.limits import LIMITS
+from twinhull_policy.server.listener import HttpsListener
 from twinhull_policy.server.pki import device_ca_path, server_certificate_path, server_key_path
 from twinhull_policy.server.service import FleetService
 
 log = logging.getLogger("twinhull.server")
-CHANGED = b"changed\n"
-DONE = b"done\n"
-ADMIN_SECONDS = 120.0
-"""How long the command line waits for the server to have pushed a change."""
 CLOCK_SLACK = 60.0
 """Revocations are looked for this far back: a transaction takes its time to commit."""
 
@@ -39,6 +41,22 @@ def tls_context(layout: Layout) -> ssl.SSLContext:
     return context
 
 
+def admin_tls_context(layout: Layout) -> ssl.SSLContext:
+    """TLS 1.3, for administrators: no client certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_cert_chain(server_certificate_path(layout), server_key_path(layout))
+    return context
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where to listen; port 0 takes any free one."""
+
+    host: str
+    port: int
+
+
 class Server:
     """Runs until told to stop.
 
@@ -49,13 +67,14 @@ class Server:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._service = FleetService(layout)
-        self.hub = Hub()
-        self._interface = Interface(self._service, self.hub)
+        self.hub = Hub(self._alive)
+        self._grants = device_grants(layout, self._service.storage)
+        self._interface = Interface(self._service, self.hub, self.push, self._grants)
         self._pushing = asyncio.Lock()
         self._looked = time.time()
 
-    async def run(self, host: str, port: int) -> None:
-        """Serve on ``host``:``port`` (0 for any free port) until SIGTERM or SIGINT.
+    async def run(self, devices: Address, administrators: Address | None) -> None:
+        """Serve laptops, and administrators if they have an address, until SIGTERM or SIGINT.
 
         Raises CannotListen.
         """
@@ -64,49 +83,54 @@ class Server:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
         await asyncio.to_thread(self._service.resign)
-        runner = web.AppRunner(self._interface.application(), access_log=None, shutdown_timeout=2.0)
-        await runner.setup()
+        listener = HttpsListener(self._interface.application(), tls_context(self._layout))
+        async with AsyncExitStack() as opened:
+            await listener.start(devices.host, devices.port)
+            opened.push_async_callback(listener.stop)
+            opened.callback(self.hub.close_all)
+            if administrators is not None:
+                await self._serve_administrators(administrators, opened)
+            self._layout.admin_socket.unlink(missing_ok=True)
+            admin = await asyncio.start_unix_server(self._admin, self._layout.admin_socket, limit=1024)
+            self._layout.admin_socket.chmod(0o660)
+            opened.callback(self._layout.admin_socket.unlink, missing_ok=True)
+            opened.callback(admin.close)
+            log.info("serving host=%s port=%d", listener.host, listener.port)
+            async with asyncio.TaskGroup() as tasks:
+                background = [
+                    tasks.create_task(work)
+                    for work in (
+                        self.hub.keep_alive(),
+                        self._keep_signed(),
+                        self._keep_seen(),
+                        self._keep_out(),
+                        self._keep_warning(),
+                        self._keep_rolling(),
+                    )
+                ]
+                await stopping.wait()
+                for task in background:
+                    task.cancel()
+            log.info("stopping")
 
-        def protocol() -> asyncio.BaseProtocol:
-            assert runner.server is not None  # noqa: S101 - setup() has made it
-            made = runner.server()
-            self._interface.silent.add(made)
-            loop.call_later(LIMITS.first_request_seconds, self._cut_off_if_silent, made)
-            return made
+    async def _serve_administrators(self, address: Address, opened: AsyncExitStack) -> None:
+        desk = Desk(
+            self._layout,
+            self._service.storage,
+            Accounts(self._layout, self._service.storage),
+            self._grants,
+            self.hub.listening,
+            self.hub.is_open,
+        )
+        application = admin_application(desk, self.push)
+        listener = HttpsListener(application, admin_tls_context(self._layout))
+        await listener.start(address.host, address.port)
+        opened.push_async_callback(listener.stop)
+        self._grants.open_at(listener.port)
+        log.info("administrators host=%s port=%d", listener.host, listener.port)
 
-        try:
-            listener = await loop.create_server(
-                protocol,
-                host,
-                port,
-                ssl=tls_context(self._layout),
-                ssl_handshake_timeout=LIMITS.handshake_seconds,
-                backlog=1024,
-            )
-        except OSError as error:
-            await runner.cleanup()
-            raise CannotListen(address=f"{host}:{port}", detail=error.strerror) from error
-        self._layout.admin_socket.unlink(missing_ok=True)
-        admin = await asyncio.start_unix_server(self._admin, self._layout.admin_socket, limit=1024)
-        self._layout.admin_socket.chmod(0o660)
-        bound = listener.sockets[0].getsockname()
-        log.info("serving host=%s port=%d", bound[0], bound[1])
-        async with asyncio.TaskGroup() as tasks:
-            background = [
-                tasks.create_task(self._keep_signed()),
-                tasks.create_task(self._keep_seen()),
-                tasks.create_task(self._keep_out()),
-                tasks.create_task(self._keep_warning()),
-            ]
-            await stopping.wait()
-            for task in background:
-                task.cancel()
-        log.info("stopping")
-        listener.close()
-        admin.close()
-        self.hub.close_all()
-        await runner.cleanup()
-        self._layout.admin_socket.unlink(missing_ok=True)
+    def _alive(self, device_id: str) -> None:
+        self._interface.seen[device_id] = time.time()
 
     async def push(self) -> None:
         """Sign what changed, push it to whoever listens, and cut off who was revoked."""
@@ -115,9 +139,7 @@ class Server:
             revoked = await self._cut_off_revoked()
             for device_id, event in signed.items():
                 self.hub.push(device_id, event)
-            log.info(
-                "pushed signed=%d listening=%d revoked=%d", len(signed), len(self.hub.listening()), revoked
-            )
+            log.info("pushed signed=%d listening=%d revoked=%d", len(signed), self.hub.listening(), revoked)
 
     async def _cut_off_revoked(self) -> int:
         """End the streams of devices that were revoked since this was last done; how many those are."""
@@ -128,12 +150,6 @@ class Server:
         for device_id in listening:
             self.hub.close(device_id)
         return len(listening)
-
-    def _cut_off_if_silent(self, protocol: web.RequestHandler) -> None:
-        if protocol in self._interface.silent:
-            self._interface.silent.discard(protocol)
-            if protocol.transport is not None:
-                protocol.transport.close()
 
     async def _admin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One line in, one line out; file permissions say who may connect."""
@@ -168,6 +184,16 @@ class Server:
             except Exception:  # as above
                 log.exception("cannot look for revocations")
 
+    async def _keep_rolling(self) -> None:
+        """Rollouts go on when a ring has lasted long enough, also when nobody reports just then."""
+        while True:
+            await asyncio.sleep(LIMITS.rollout_seconds)
+            try:
+                if await asyncio.to_thread(self._service.tick):
+                    await self.push()
+            except Exception:  # as above
+                log.exception("cannot look after rollouts")
+
     async def _keep_warning(self) -> None:
         """Say once a day what is about to expire."""
         while True:
@@ -189,14 +215,17 @@ class Server:
                     log.exception("cannot note who was seen")
 
 
-def run(layout: Layout, host: str, port: int) -> None:
-    """Serve until stopped, with a structured log on stderr."""
+def run(layout: Layout, devices: Address, administrators: Address | None) -> None:
+    """Serve until stopped, with a structured log on stderr.
+
+    On uvloop, whose TLS connections take a tenth of the memory (docs/scale.md).
+    """
     logging.basicConfig(
         level=logging.INFO, format="ts=%(asctime)s level=%(levelname)s %(name)s %(message)s", force=True
     )
     logging.Formatter.converter = time.gmtime
 
     async def main() -> None:
-        await Server(layout).run(host, port)
+        await Server(layout).run(devices, administrators)
 
-    asyncio.run(main())
+    uvloop.run(main())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
-from twinhull_policy.server import commanding, enrolment, repository
+from twinhull_policy.report import Report
+from twinhull_policy.server import commanding, enrolment, repository, rollout
 from twinhull_policy.server import storage as s
 from twinhull_policy.server.director import Director
 from twinhull_policy.server.errors import CertificateNeeded, DeviceRevoked, NotFound
@@ -12,7 +14,21 @@ from twinhull_policy.server.hub import Event
 from twinhull_policy.server.layout import Layout
 from twinhull_policy.server.limits import LIMITS
 from twinhull_policy.server.pki import DeviceAuthority, server_ca_path
-from twinhull_policy.server.store import devices, policies, reports, settings, statements
+from twinhull_policy.server.store import devices, policies, reports, rollouts, settings, statements
+
+
+@dataclass(frozen=True)
+class ReportIn:
+    """A report that was read, with the exact bytes it came in."""
+
+    device_id: str
+    report: Report
+    body: str
+
+    def problem(self) -> str:
+        """Code and words of the first item that failed, empty for none."""
+        failed = [item for item in self.report.items if item.state == "failed"]
+        return f"{failed[0].code}: {failed[0].name}" if failed else ""
 
 
 class FleetService:
@@ -71,10 +87,31 @@ class FleetService:
             raise NotFound
         return envelope
 
-    def keep_report(self, device_id: str, body: str) -> None:
-        """Keep a report, and of each device the newest few."""
+    def keep_reports(self, batch: list[ReportIn]) -> list[rollouts.Rollout]:
+        """Keep reports in one transaction, and see what they mean for rollouts; those that changed."""
+        now = time.time()
         with self.storage.write() as tx:
-            reports.add(tx, device_id, time.time(), body, LIMITS.reports_kept)
+            reports.add(tx, [(one.device_id, now, one.body) for one in batch], LIMITS.reports_kept)
+            said = [
+                devices.Said(
+                    device_id=one.device_id,
+                    at=now,
+                    seq=one.report.seq,
+                    policy=one.report.policy,
+                    problem=one.problem(),
+                )
+                for one in batch
+            ]
+            devices.reported(tx, said)
+            return rollout.tick(tx, now)
+
+    def tick(self) -> list[rollouts.Rollout]:
+        """Judge the running rollouts; those that changed."""
+        with self.storage.read() as tx:
+            if not rollouts.open_ones(tx):
+                return []
+        with self.storage.write() as tx:
+            return rollout.tick(tx, time.time())
 
     def keep_receipt(self, certificate_der: bytes, untrusted_receipt: bytes) -> None:
         """See :func:`twinhull_policy.server.commanding.keep_receipt`."""

@@ -70,3 +70,8 @@ def verify(tx: s.Tx) -> Verdict:
             return Verdict(lines=number - 1, head=before, broken_at=row.number)
         before = row.sha256
     return Verdict(lines=number, head=before, broken_at=None)
+
+
+def holds(tx: s.Tx, sha256: str) -> bool:
+    """Whether a line has this hash."""
+    return tx.execute(select(s.audit.c.number).where(s.audit.c.sha256 == sha256).limit(1)).first() is not None

@@ -56,6 +56,16 @@ class Device(Record, frozen=True, kw_only=True):
     problem: str
 
 
+class Said(Record, frozen=True, kw_only=True):
+    """What of a report is for lists: statement and policy in force, and what failed (empty for nothing)."""
+
+    device_id: str
+    at: float
+    seq: int
+    policy: str
+    problem: str
+
+
 class Filter(Record, frozen=True, kw_only=True):
     """Which devices a list shows; empty fields ask for nothing.
 
@@ -167,25 +177,26 @@ def saw(tx: s.Tx, seen: dict[str, float]) -> None:
     tx.execute(query, [{"which": which, "seen": at} for which, at in seen.items()])
 
 
-def reported(
-    tx: s.Tx, device_id: str, *, applied_seq: int, applied_policy: str, problem: str, now: float
-) -> None:
-    """Note what a device said is in force, and what of it failed (empty for nothing)."""
-    health = "failed" if problem else "ok"
-    newest = s.devices.c.seq <= applied_seq
+def reported(tx: s.Tx, said: list[Said]) -> None:
+    """Note what devices said is in force, and what of it failed."""
+    newest = s.devices.c.seq <= bindparam("applied")
     query = (
         update(s.devices)
-        .where(s.devices.c.device_id == device_id, s.devices.c.revoked_at.is_(None))
+        .where(s.devices.c.device_id == bindparam("which"), s.devices.c.revoked_at.is_(None))
         .values(
-            applied_seq=applied_seq,
-            applied_policy=applied_policy,
-            reported_at=now,
-            last_seen=now,
-            problem=problem,
-            health=health if problem else case((newest, health), else_="pending"),
+            applied_seq=bindparam("applied"),
+            applied_policy=bindparam("policy"),
+            reported_at=bindparam("now"),
+            last_seen=bindparam("now"),
+            problem=bindparam("failure"),
+            health=case((bindparam("failure") != "", "failed"), (newest, "ok"), else_="pending"),
         )
     )
-    tx.execute(query)
+    rows = [
+        {"which": d.device_id, "applied": d.seq, "policy": d.policy, "failure": d.problem, "now": d.at}
+        for d in said
+    ]
+    tx.execute(query, rows)
 
 
 def everyone(tx: s.Tx) -> list[Device]:

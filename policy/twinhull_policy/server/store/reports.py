@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select
 
 from twinhull_policy.server import storage as s
 from twinhull_policy.server.store.rows import Record, records
@@ -17,17 +17,20 @@ class Report(Record, frozen=True, kw_only=True):
     body: str
 
 
-def add(tx: s.Tx, device_id: str, at: float, body: str, kept: int) -> None:
-    """Keep a report, and of this device no more than the newest ``kept``."""
+def add(tx: s.Tx, rows: list[tuple[str, float, str]], kept: int) -> None:
+    """Keep reports (device, time, body), and of each device no more than the newest ``kept``."""
     table = s.reports
-    tx.execute(insert(table).values(device_id=device_id, at=at, body=body))
-    newest = (
+    tx.execute(insert(table), [{"device_id": device, "at": at, "body": body} for device, at, body in rows])
+    older = (
         select(table.c.number)
-        .where(table.c.device_id == device_id)
+        .where(table.c.device_id == bindparam("which"))
         .order_by(table.c.number.desc())
-        .limit(kept)
+        .limit(1)
+        .offset(kept)
+        .scalar_subquery()
     )
-    tx.execute(delete(table).where(table.c.device_id == device_id, table.c.number.not_in(newest)))
+    query = delete(table).where(table.c.device_id == bindparam("which"), table.c.number <= older)
+    tx.execute(query, [{"which": device} for device in {row[0] for row in rows}])
 
 
 def recent(tx: s.Tx, device_id: str, limit: int) -> list[Report]:
