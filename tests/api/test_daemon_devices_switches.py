@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import logging
 import time
+import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -141,6 +144,51 @@ async def test_a_thousand_plugs_end_where_the_last_one_is(laptop: DeviceLaptop) 
     await laptop.becomes("1-3", "attached", "personal")
     assert laptop.machines.held(Partition.PERSONAL) == ["1-3"]
     assert len(laptop.lines()) <= 2 * LINES_A_MINUTE
+
+
+async def test_in_a_flood_another_device_is_decided_and_memory_does_not_grow(
+    laptop: DeviceLaptop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two sockets are plugged and pulled all the time; what goes into a third gets to its machine."""
+    monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)  # pytest keeps every record
+    laptop.set_owner("personal")
+    plugs = 0
+
+    async def flood(wanted: int) -> None:
+        nonlocal plugs
+        for _ in range(wanted):
+            port = f"1-{plugs % 2 + 1}"
+            # The same few devices: new ones are kept out after 64 (the test after this one).
+            laptop.ports.plug(port, STICK, serial=f"s{plugs % 8}")
+            await asyncio.sleep(0.001)
+            laptop.ports.pull(port)
+            plugs += 1
+
+    await flood(300)
+    laptop.ports.plug("1-5", CARD)
+    before = plugs
+    while (info := laptop.info("1-5")) is None or info.state != "attached":
+        await flood(1)
+        assert plugs - before < 500, "it is starved"
+    await laptop.rest()
+    tracemalloc.start()
+    try:
+        await flood(1000)
+        await laptop.rest()
+        # What this test's models wrote down is no part of it.
+        for record in (laptop.machines.history, laptop.ports.calls, laptop.reports):
+            record.clear()
+        gc.collect()
+        ours = [
+            tracemalloc.Filter(True, f"*/{package}/*")
+            for package in ("twinhull_hypervisor", "twinhull_policy")
+        ]
+        kept = tracemalloc.take_snapshot().filter_traces(ours).statistics("lineno")
+    finally:
+        tracemalloc.stop()
+    grown = sum(one.size for one in kept)
+    assert grown < 64 * 1024, f"{grown} bytes after a thousand plugs: {kept[:5]}"
+    assert laptop.machines.held(Partition.PERSONAL) == ["1-5"]
 
 
 async def test_a_port_that_saw_too_many_takes_no_more(laptop: DeviceLaptop) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import socket
+import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -257,6 +258,13 @@ def test_what_is_no_keyboard_cannot_be_admitted(bus: Bus, devd: DevdClient) -> N
     assert bus.do("read", name="1-4", attribute="authorized") == "0"
 
 
+def resident_kib(connection: socket.socket) -> int:
+    """What the process that listens at the other end has in memory (SO_PEERCRED, unix(7); proc(5))."""
+    pid, _, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0])
+
+
 @needs_umockdev
 async def test_a_thousand_plugs_are_heard_and_a_watcher_that_sleeps_costs_little(
     bus: Bus, devd: DevdClient, tmp_path: Path
@@ -264,6 +272,7 @@ async def test_a_thousand_plugs_are_heard_and_a_watcher_that_sleeps_costs_little
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sleeper:
         sleeper.connect(str(tmp_path / "devd.sock"))
         sleeper.send(msgspec.json.encode({"verb": "watch"}))
+        resident = []
         async with Watching(devd) as watching:
             for number in range(500):
                 port = f"1-{number % 2 + 1}"
@@ -271,7 +280,10 @@ async def test_a_thousand_plugs_are_heard_and_a_watcher_that_sleeps_costs_little
                 bus.do("pull", port=port)
                 # One at a time: the made-up bus fails where ten events wait (net.unix.max_dgram_qlen).
                 await watching.until(Event(event="usb", action="remove", port=port))
+                if number in (100, 499):
+                    resident.append(resident_kib(sleeper))
             assert len([event for event in watching.events if event.action == "add"]) == 500
+        assert resident[1] - resident[0] < 2048, "memory grows with every plug"
         assert devd.usb() == ([], False)
 
 

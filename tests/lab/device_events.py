@@ -11,6 +11,7 @@ from .machine import LaptopFailed
 from .usb_peer.hid import Keyboard
 from .usb_peer.kinds import KINDS
 from .usb_peer.malformed import MALFORMED
+from .usb_peer.storage import INQUIRY, READ_10
 
 STORAGE = {"name": "sticks", "match": {"any_interface": ["08:*:*"]}, "to": "personal"}
 """An owner's rule that sends storage to the personal partition without asking."""
@@ -72,6 +73,21 @@ def corporate_refused(desk: Desk, row: Row) -> Plugged:
     desk.becomes(plugged.port, "asking")
     desk.owner("device", "answer", plugged.port, "corporate", refused="TH-DEV-202")
     desk.owner("device", "attach", plugged.port, "corporate", refused="TH-DEV-202")
+    return plugged
+
+
+def read_only(desk: Desk, row: Row) -> Plugged:
+    """Its blocks are the partition's to read and nobody's to write; then it is taken back."""
+    plugged = hot_plug(desk, row)
+    desk.becomes(plugged.port, "asking")
+    desk.owner("device", "attach", plugged.port, "personal", "--read-only")
+    assert desk.becomes(plugged.port, "attached", "personal")["read_only"]
+    assert "sd" not in desk.root("ls", "/sys/block"), "no driver of the host has it"
+    assert set(desk.usb()[plugged.port]["drivers"]) == {"usbfs"}
+    assert not desk.holders(plugged.port), "and no machine has the device"
+    plugged.peer.wait(lambda record: record.scsi[READ_10])
+    desk.owner("device", "detach", plugged.port)
+    assert plugged.peer.record.scsi.keys() <= {0x00, 0x03, INQUIRY, 0x25, READ_10}, "nothing but reading"
     return plugged
 
 

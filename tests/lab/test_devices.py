@@ -86,6 +86,7 @@ TABLE = [
 ]
 
 UNPROVEN = [
+    Row("storage", "read_only", "blocked", "owner:storage"),
     Row("serial", "answered", "attached", "owner:serial", "personal"),
     Row("storage", "answered_no", "blocked", "owner:storage"),
     Row("phone", "attached_by_hand", "attached", "owner:phone", "personal"),
@@ -143,6 +144,7 @@ def test_where_it_goes(desk: Desk, row: Row, request: pytest.FixtureRequest) -> 
 
 
 USED_BEFORE = (
+    "read_only",
     "unplugged_in_use",
     "drops_off_the_bus",
     "rule_goes",
