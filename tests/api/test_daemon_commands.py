@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from twinhull_hypervisor.daemon.state import State
+from twinhull_policy.model import LeaseSection
 from twinhull_policy.names import Partition
 from twinhull_policy.trust.command import sign_command
 from twinhull_policy.trust.documents import Command
@@ -125,3 +126,22 @@ async def test_a_wipe_is_gone_on_with_at_the_next_start(laptop: CoreLaptop) -> N
     assert (laptop.machine(CORPORATE), laptop.machine(PERSONAL)) == ("absent", "running")
     assert list(laptop.paths.volume(CORPORATE).iterdir()) == []
     assert content(laptop, PERSONAL) == before
+
+
+async def test_a_lease_that_wipes_destroys_on_signed_time_alone(tmp_path: Path) -> None:
+    """Weeks by the laptop's own clock lock it; that the server's time is past the end destroys."""
+    lease = LeaseSection(offline_hours=10, warning_hours=2, network_hours=1, action="wipe")
+    async with core_laptop(tmp_path, lease) as laptop:
+        volumes = {partition: laptop.paths.volume(partition) / "keys.json" for partition in Partition}
+        for path in volumes.values():
+            path.write_bytes(b"wrapped")
+        await laptop.passes(1000)
+        await laptop.core._enforce_lease()
+        assert laptop.machine(CORPORATE) == "paused"
+        assert volumes[CORPORATE].exists()
+        await laptop.contact()
+        await laptop.contact(hours_ago=20)
+        await laptop.core._enforce_lease()
+        assert (laptop.machine(CORPORATE), laptop.machine(PERSONAL)) == ("absent", "running")
+        assert not volumes[CORPORATE].exists()
+        assert volumes[PERSONAL].read_bytes() == b"wrapped"

@@ -33,7 +33,7 @@ from .lease import LOOK_SECONDS, LeaseKeeper
 from .network import Networks
 from .partitions import Partitions
 from .session import Sleep
-from .state import State
+from .state import PARTITION_DOCUMENTS, State
 from .vpn import VpnCare
 
 logger = logging.getLogger(__name__)
@@ -116,8 +116,16 @@ class Core:
     async def _enforce_lease(self) -> None:
         try:
             await self.partitions.enforce_lease()
+            await self._destroy_if_over()
         except TwinhullError as error:
             logger.warning("lease: %s", error.message)
+
+    async def _destroy_if_over(self) -> None:
+        """Destroy what a lease with the action ``wipe`` ends with; only signed server time gets it there."""
+        there = self._state.get_bytes(PARTITION_DOCUMENTS[Partition.CORPORATE]) is not None
+        if there and not self._lease.effects().keys:
+            await self._corporate.erase()
+            self._state.log("done", "Lease: over; the corporate partition's keys and contents are destroyed")
 
     async def _sleep_and_wake(self) -> None:
         async for sleeping in self._sleep.phases():
