@@ -104,7 +104,8 @@ async def test_contact_lets_it_go_on_by_itself(laptop: CoreLaptop) -> None:
     assert (corporate.state, corporate.reason) == ("running", "")
     verbs = [verb for verb, _ in laptop.netd.of(CORPORATE)]
     since = verbs[len(verbs) - verbs[::-1].index("corporate_cut") :]
-    assert since[:2] == ["corporate_up", "adopt"]
+    assert set(since) == {"corporate_up", "adopt"}
+    assert since[0] == "corporate_up"
 
 
 async def test_one_that_the_person_paused_stays_so(laptop: CoreLaptop) -> None:
