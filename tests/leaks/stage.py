@@ -38,6 +38,7 @@ from .machine import (
     PORTAL_RULES,
     ROAMED,
     ROUTER,
+    SECOND_ROUTER,
     UNDERLAY,
     UPLINKS,
     Machine,
@@ -177,15 +178,16 @@ class Stage(Machine):
     def browses(self) -> None:
         """The personal guest still reaches the internet, so its silence elsewhere means something."""
         guest, mark = self.personal_up(), self.watch.mark()
-        router = ip_address(ROUTER[4])
+        near_router = (SECOND_ROUTER if self._underlay == "roamed" else ROUTER)[4]
+        router = ip_address(near_router)
         ends = ((router, WEB_PORT),)
         self.also = lambda packet: (
             packet.protocol == frames.TCP
             and ((packet.target, packet.far) in ends or (packet.source, packet.near) in ends)
         )
         near = 20000 + os.urandom(1)[0]
-        said = frames.tcp(PERSONAL_GUEST[4], ROUTER[4], WEB_PORT, b"", near=near)
-        packet = frames.ip(said, frames.TCP, PERSONAL_GUEST[4], ROUTER[4])
+        said = frames.tcp(PERSONAL_GUEST[4], near_router, WEB_PORT, b"", near=near)
+        packet = frames.ip(said, frames.TCP, PERSONAL_GUEST[4], near_router)
         self.tries([self.frame(packet, 4, guest)], guest)
 
         def answered() -> bool:
@@ -363,8 +365,10 @@ class Stage(Machine):
                 reason = "" if seen.frame in self.watch.planted else leak(seen, laws)
                 if reason:
                     found.append(reason)
-            through_its_door = seen.interface == VETH_OUTSIDE and not seen.outgoing and self.personal_speaks
-            if needle in seen.frame and not through_its_door:
+            its_own = seen.place == "the personal guest" or (
+                seen.interface == VETH_OUTSIDE and not seen.outgoing
+            )
+            if needle in seen.frame and not (its_own and self.personal_speaks):
                 found.append(f"the canary in clear on {seen.interface} of {seen.place}")
         assert not found, found[:10]
         assert not self.watch.failure, self.watch.failure
