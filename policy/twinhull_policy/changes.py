@@ -97,6 +97,8 @@ _WORDS: dict[str, Callable[[Any, Any], str]] = {
     "vpn.dns": _becomes("Name servers in the tunnel"),
     "vpn.mtu": _becomes("Largest packet in the tunnel, bytes"),
     "vpn.search": _becomes("Short names are looked up in"),
+    "vpn.public_gateways": _becomes("Named gateways are never in a private network"),
+    "vpn.portal_check": _becomes("Page that tells a network which wants a sign-in"),
     "lease.offline_hours": _becomes("Hours without the server until it locks"),
     "lease.warning_hours": _becomes("Hours before that when you are warned"),
     "lease.network_hours": _becomes(

@@ -124,6 +124,10 @@ class DeviceRule(Section, frozen=True, forbid_unknown_fields=True, kw_only=True,
     """With ``read-only`` only the blocks of storage are given, to be read, and of other devices nothing."""
 
 
+HOST_PATTERN: Final = r"(?=.{4,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?"
+"""A host's name: lower case, at least one dot, and a last label that is no number (RFC 1123, section 2.1)."""
+
+
 class Gateway(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One end of the tunnel."""
 
@@ -132,13 +136,13 @@ class Gateway(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     endpoint: Annotated[
         str,
         Meta(
-            max_length=64,
+            max_length=259,
             extra_json_schema={
-                "pattern": r"^([0-9]{1,3}(\.[0-9]{1,3}){3}|\[[0-9a-f:.]{2,45}\]):[1-9][0-9]{0,4}$"
+                "pattern": r"^([a-z0-9-]{1,63}([.][a-z0-9-]{1,63})+|\[[0-9a-f:.]{2,45}\]):[1-9][0-9]{0,4}$"
             },
         ),
     ]
-    """IP address and port; a name would have to be looked up outside the tunnel."""
+    """IP address or name, and port. A name is looked up outside the tunnel; the key makes a lie useless."""
     public_key: Annotated[str, Meta(pattern=r"^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$")]
     """WireGuard public key, base64 of 32 bytes."""
 
@@ -146,10 +150,12 @@ class Gateway(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
         host, _, port = self.endpoint.rpartition(":")
         if host.startswith("[") and host.endswith("]"):
             ipaddress.IPv6Address(host[1:-1])
-        else:
+        elif re.fullmatch(HOST_PATTERN, host) is None:
             ipaddress.IPv4Address(host)
         if re.fullmatch("[1-9][0-9]{0,4}", port) is None or int(port) > 65535 or set(host) & set("%ABCDEF"):
-            raise ValueError("the endpoint is not written as 192.0.2.1:51820 or [2001:db8::1]:51820")
+            raise ValueError(
+                "the endpoint is not written as 192.0.2.1:51820, [2001:db8::1]:51820 or vpn.example:51820"
+            )
 
 
 class VpnSection(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -167,6 +173,13 @@ class VpnSection(Section, frozen=True, forbid_unknown_fields=True, kw_only=True)
     """Bytes; 1280 is IPv6's least, 1420 what WireGuard leaves of 1500."""
     search: Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")] | UnsetType = UNSET
     """Domain that short names are looked up in."""
+    public_gateways: bool | UnsetType = UNSET
+    """Whether a gateway that is named is never in a private network; another answer to its name is a lie."""
+    portal_check: (
+        Annotated[str, Meta(pattern=r"^http://[a-z0-9.-]{1,253}(:[1-9][0-9]{0,4})?/[A-Za-z0-9._~/-]{0,200}$")]
+        | UnsetType
+    ) = UNSET
+    """A page that answers 204: asked when no gateway answers, to see whether the network wants a sign-in."""
 
     def __post_init__(self) -> None:
         for route in self.routes:

@@ -13,7 +13,7 @@ from twinhull_hypervisor.network.arguments import (
     PersonalArguments,
     corporate_plan,
     parse,
-    personal_dns,
+    personal_plan,
 )
 from twinhull_hypervisor.network.errors import BadNetworkArgument
 
@@ -155,7 +155,7 @@ def test_a_missing_field(field: str) -> None:
 @pytest.mark.parametrize("dns", [["127.0.0.53"], ["10.138.0.5"], ["x"], ["1.1.1.1"] * 5, "1.1.1.1", [None]])
 def test_malformed_personal_arguments(dns: Any) -> None:
     with pytest.raises(BadNetworkArgument):
-        personal_dns(parse({"dns": dns}, PersonalArguments))
+        personal_plan(parse({"dns": dns}, PersonalArguments))
 
 
 @pytest.mark.parametrize(

@@ -198,8 +198,8 @@ REFUSED: dict[str, tuple[Callable[[], bytes], type[TwinhullError], str]] = {
     ),
     "report item twice": (lambda: changed("report", ["vpn", "vpn"]), parse.PolicyInvalid, "$"),
     "report item unknown": (lambda: changed("report", ["keystrokes"]), parse.PolicyInvalid, "$.report[0]"),
-    "gateway by name": (
-        lambda: changed("vpn.gateways.0.endpoint", "gw.example:51820"),
+    "gateway by a name without a dot": (
+        lambda: changed("vpn.gateways.0.endpoint", "gw:51820"),
         parse.PolicyInvalid,
         "$.vpn.gateways[0]",
     ),

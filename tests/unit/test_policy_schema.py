@@ -106,7 +106,7 @@ def test_any_policy_fits_and_bent_it_is_judged_alike(policy: Policy, seed: int) 
         (("partition", "vcpus"), 65),
         (("devices", 0, "match", "any_interface"), ["08:*:50"]),
         (("devices", 0, "name"), "No-Storage"),
-        (("vpn", "gateways", 0, "endpoint"), "gw.example:1"),
+        (("vpn", "gateways", 0, "endpoint"), "gw:1"),
         (("report",), ["vpn", "vpn"]),
         (("exchange", "to_corporate", "urls", "types"), ["text/plain"]),
         (("personal",), {}),

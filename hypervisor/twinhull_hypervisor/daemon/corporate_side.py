@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from twinhull_policy.names import Partition
 
 from ..fetch.client import FetchClient
-from .commands import NotPossible, Removed
+from .commands import Removed
 from .inbox import Inbox
+from .network import Networks
 from .partitions import Partitions
 
 
@@ -23,12 +24,14 @@ class CorporateCommands:
     def __init__(
         self,
         partitions: Partitions,
+        networks: Networks,
         inbox: Inbox,
         client: FetchClient,
         destroy: Callable[[], Awaitable[None]],
         on_change: Callable[[str], object],
     ) -> None:
         self._partitions = partitions
+        self._networks = networks
         self._destroy = destroy
         self._on_change = on_change
         self._inbox = inbox
@@ -51,5 +54,5 @@ class CorporateCommands:
         await asyncio.to_thread(self._inbox.forget)
 
     async def rotate_vpn_key(self) -> str:
-        """Not yet: netd makes its key once. Raises NotPossible."""
-        raise NotPossible(detail="it has no command for a new tunnel key yet")
+        """Have netd make the next key. It changes to it by itself, once the gateway knows it."""
+        return await self._networks.next_public_key()

@@ -13,6 +13,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
+from msgspec import UNSET
 from sdbus import SdBus, sd_bus_open_system
 from sdbus.exceptions import SdBusBaseError
 from twinhull_policy.api.interface import BUS_NAME, OBJECT_PATH
@@ -25,7 +26,7 @@ from ..devices.client import DevdClient
 from ..domain.connection import SYSTEM, Event, Hypervisor
 from ..domain.hostdev import HostDevices
 from ..domain.machine import Machine
-from ..fetch.client import FetchClient
+from ..fetch.client import FetchClient, Outside
 from ..network.client import NetdClient
 from ..settings import SETTINGS_PATH, HostSettings, load_settings
 from ..storage.volume import QemuLuksVolume
@@ -39,6 +40,7 @@ from .device_memory import DeviceMemory, boot_id
 from .devices import DeviceManager
 from .erase import erase
 from .fleet import Fleet
+from .gateways import Gateways
 from .host import Host
 from .images import ImageStore
 from .inbox import Inbox
@@ -127,7 +129,9 @@ def build(
         on_change=on_change,
         locked=commands.locked,
     )
-    networks = Networks(NetdClient(paths.netd_socket), settings, lease.network_allowed)
+    networks = Networks(
+        NetdClient(paths.netd_socket), settings, lease.network_allowed, Gateways(fetch, state)
+    )
     fleet = Fleet(state, paths, inbox, images, fetch, on_change, lambda: clocks.read().wall)
     volumes = {name: QemuLuksVolume(name, paths.volume(name)) for name in Partition}
     host.encryption = volumes[Partition.CORPORATE].kind
@@ -155,12 +159,19 @@ def build(
         pci_for=devices.pci_for,
         lease=lease,
     )
+
+    async def outside() -> Outside | None:
+        in_force = fleet.inbox.in_force
+        page = in_force.policy.vpn.portal_check if in_force is not None else UNSET
+        return None if page is UNSET else await asyncio.to_thread(fetch.portal, page)
+
     vpn = VpnCare(
         networks=networks,
         state=state,
         is_up=lambda: partitions.is_up(Partition.CORPORATE) and lease.network_allowed(Partition.CORPORATE),
         repair=partitions.repair_network,
         report=fleet.report_vpn,
+        outside=outside,
         on_change=on_change,
     )
     destroy = partial(
@@ -186,7 +197,7 @@ def build(
         lease=lease,
         sleep=LogindSleep(bus),
         commands=commands,
-        corporate=CorporateCommands(partitions, inbox, fetch, destroy, on_change),
+        corporate=CorporateCommands(partitions, networks, inbox, fetch, destroy, on_change),
     )
     return core, hypervisor
 

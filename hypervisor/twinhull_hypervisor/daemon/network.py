@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 from twinhull_policy.api.types import VpnInfo, VpnProof
@@ -18,6 +18,7 @@ from twinhull_policy.names import Partition
 from ..ipc import HelperUnreachable
 from ..network.client import NetdClient
 from ..settings import HostSettings
+from .gateways import Gateways, literal
 from .inbox import InForce
 
 logger = logging.getLogger(__name__)
@@ -39,14 +40,21 @@ class Networks:
 
     Args:
         allowed: whether a partition may have a network now (the corporate one has a lease).
+        gateways: finds the policy's gateways; None where all of them are given by address.
     """
 
     def __init__(
-        self, client: NetdClient, settings: HostSettings, allowed: Callable[[Partition], bool]
+        self,
+        client: NetdClient,
+        settings: HostSettings,
+        allowed: Callable[[Partition], bool],
+        gateways: Gateways | None = None,
     ) -> None:
         self._client = client
         self._settings = settings
         self._allowed = allowed
+        self._gateways = gateways
+        self._portal: Sequence[str] = ()
         self._cut = False
         self._lock = asyncio.Lock()
 
@@ -66,7 +74,7 @@ class Networks:
         """Build a partition's namespace, or bring it to what the policy and the lease say now. Idempotent."""
         async with self._lock:
             if partition is Partition.PERSONAL:
-                await asyncio.to_thread(self._client.personal_up, self._settings.personal_dns)
+                await asyncio.to_thread(self._client.personal_up, self._settings.personal_dns, self._portal)
                 return
             if not self._allowed(partition):
                 await self._take_away()
@@ -75,10 +83,11 @@ class Networks:
             if in_force is None or not in_force.statement.vpn_addresses:
                 raise NoVpnInPolicy
             vpn = in_force.policy.vpn
+            places = literal(vpn) if self._gateways is None else await self._gateways.find(vpn)
             await asyncio.to_thread(
                 self._client.corporate_up,
                 addresses=in_force.statement.vpn_addresses,
-                gateways=[(gateway.endpoint, gateway.public_key) for gateway in vpn.gateways],
+                gateways=places,
                 routes=vpn.routes,
                 dns=vpn.dns,
                 mtu=vpn.mtu,
@@ -128,6 +137,17 @@ class Networks:
                     raise
                 build = True
         await self.adopt(partition)
+
+    async def open_portal(self, addresses: Sequence[str]) -> None:
+        """Let the personal side reach the page on which this network wants a sign-in; none to close it again.
+
+        Nothing is opened for the corporate side.
+        """
+        if list(addresses) == list(self._portal):
+            return
+        self._portal = tuple(addresses)
+        if (await asyncio.to_thread(self._client.status)).personal.built:
+            await self.bring_up(Partition.PERSONAL, None)
 
     async def down(self, partition: Partition) -> None:
         """Remove a partition's namespace and all in it."""

@@ -45,6 +45,7 @@ Document = Literal[
     "device-answers",
     "device-ports",
     "kill-switches",
+    "vpn-gateways",
     "commands",
     "lease",
 ]

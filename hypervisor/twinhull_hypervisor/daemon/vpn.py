@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import re
 import time
 from collections.abc import Awaitable, Callable
 
@@ -16,6 +18,8 @@ from twinhull_policy.api.types import VpnInfo, VpnProof
 from twinhull_policy.errors import TwinhullError
 from twinhull_policy.report import TunnelProof
 
+from ..fetch.client import Outside
+from .gateways import usable
 from .network import Networks
 from .state import State
 
@@ -28,6 +32,11 @@ FIRST_PROOF_SECONDS = 20.0
 PROOF_SECONDS = 900.0
 FAILED_PROOF_SECONDS = 30.0
 """After a proof that failed: the partition is cut off until one passes."""
+PORTAL_SECONDS = 10.0
+"""How often a network without an answering gateway is looked at."""
+ELSEWHERE_SECONDS = 30.0
+"""After so long without an answer the gateways' names are asked for again."""
+SIGN_IN = "This network wants somebody to sign in first: open a web page in the personal partition."
 PERSONAL = "personal-"
 """Canaries whose names begin so tell of the personal side, and are nobody's but the owner's (P6)."""
 
@@ -36,6 +45,11 @@ def reported(proof: VpnProof) -> TunnelProof:
     """The corporate results of a proof."""
     failed = [c.name for c in proof.canaries if not c.passed and not c.name.startswith(PERSONAL)]
     return TunnelProof(proved_at=int(proof.at), passed=not failed, failed=failed)
+
+
+def fit_to_show(untrusted_location: str) -> bool:
+    """Whether it is a web address in plain characters, short enough for a line."""
+    return re.fullmatch(r"https?://[!-~]{1,300}", untrusted_location) is not None
 
 
 class VpnCare:
@@ -47,6 +61,7 @@ class VpnCare:
         is_up: whether the corporate partition is meant to be up, and may have a network; cheap.
         repair: builds the network around the running machine again.
         report: tells the fleet server of a proof, if the policy says so.
+        outside: asks what the laptop's network is like; None where the policy names no page to ask for.
         on_change: told "vpn" whenever a status shows something else.
     """
 
@@ -58,6 +73,7 @@ class VpnCare:
         is_up: Callable[[], bool],
         repair: Callable[[], Awaitable[None]],
         report: Callable[[TunnelProof], None],
+        outside: Callable[[], Awaitable[Outside | None]],
         on_change: Callable[[str], object],
     ) -> None:
         self._networks = networks
@@ -65,7 +81,11 @@ class VpnCare:
         self._is_up = is_up
         self._repair = repair
         self._report = report
+        self._outside = outside
         self._on_change = on_change
+        self._portal = ""
+        self._waiting_since: float | None = None
+        self._asked_at = -math.inf
         self._proof: VpnProof | None = None
         self._prove_at: float | None = None
         self._proving = asyncio.Lock()
@@ -96,11 +116,45 @@ class VpnCare:
         if vpn.state in ("down", "blocked", "error"):
             logger.warning("the tunnel is %s: %s", vpn.state, vpn.reason)
             await self._repair()
+        await self._unanswered(vpn.state == "connecting", now)
         return vpn
+
+    async def _unanswered(self, waiting: bool, now: float) -> None:
+        """While no gateway answers: a portal may be in between, or the gateway be somewhere else by now."""
+        if not waiting:
+            self._waiting_since = None
+            await self._see_portal(Outside("open"))
+            return
+        if self._waiting_since is None:
+            self._waiting_since = now
+        elif now - self._waiting_since >= ELSEWHERE_SECONDS:
+            self._waiting_since = now
+            await self._repair()
+        if now - self._asked_at >= PORTAL_SECONDS:
+            self._asked_at = now
+            found = await self._outside()
+            if found is not None:
+                await self._see_portal(found)
+
+    async def _see_portal(self, untrusted: Outside) -> None:
+        """Show where to sign in, and let the personal side, and nothing else, get there."""
+        place, addresses = "", list[str]()
+        if untrusted.reach == "portal":
+            place = untrusted.location if fit_to_show(untrusted.location) else ""
+            addresses = usable(untrusted.addresses, only_public=False)
+        if place == self._portal:
+            return
+        self._portal = place
+        await self._networks.open_portal(addresses)
+        if place:
+            self._state.log("decided", f"This network wants somebody to sign in at {place}")
+        self._on_change("vpn")
 
     async def info(self) -> VpnInfo:
         """The tunnel as it is this moment, and what the last proof in this process's life found."""
         vpn = await self._networks.vpn()
+        if self._portal and vpn.state == "connecting":
+            vpn = msgspec.structs.replace(vpn, portal=self._portal, reason=SIGN_IN)
         if self._proof is None:
             return vpn
         failed = [canary.name for canary in self._proof.canaries if not canary.passed]

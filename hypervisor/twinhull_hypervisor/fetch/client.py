@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -52,6 +52,20 @@ class Signed(msgspec.Struct, frozen=True):
     envelope: str
 
 
+class Resolved(msgspec.Struct, frozen=True):
+    """Addresses of a name; each an IP address by fetch's word alone."""
+
+    addresses: list[str]
+
+
+class Outside(msgspec.Struct, frozen=True):
+    """What the laptop's network is like; ``location``, at ``addresses``, is where a portal sends people."""
+
+    reach: Literal["open", "portal", "nothing"]
+    location: str = ""
+    addresses: list[str] = []
+
+
 class FetchClient:
     """Talks to ``twinhull-fetch serve``. Methods block (call them in a thread); all raise HelperUnreachable,
     and RemoteError with fetch's or the server's own words."""
@@ -89,6 +103,14 @@ class FetchClient:
     def receipt(self, body: str) -> str:
         """Sign a receipt (its canonical text) with the device key and post it; the signed envelope."""
         return self._call("receipt", Signed, {"body": body}, timeout=120.0).envelope
+
+    def resolve(self, name: str) -> list[str]:
+        """The addresses of a host's name, as the network the laptop is on has them; none when it has none."""
+        return self._call("resolve", Resolved, {"name": name}).addresses
+
+    def portal(self, url: str) -> Outside:
+        """Whether a page that answers 204 does so, or something else answers in its place."""
+        return self._call("portal", Outside, {"url": url})
 
     def forget(self) -> None:
         """Drop the enrolment."""

@@ -20,6 +20,7 @@ from twinhull_policy.trust.receipt import parse_receipt, sign_receipt
 from twinhull_policy.trust.token import parse_token
 
 from .. import ipc
+from . import outside
 from .durable import locked, remove_tree
 from .enrol import enrol
 from .errors import BadArguments, EnrolledWithAnother, LocalFailure, NotEnrolled
@@ -94,6 +95,8 @@ class Service:
             "image": self._verb_image,
             "report": self._verb_report,
             "receipt": self._verb_receipt,
+            "resolve": self._verb_resolve,
+            "portal": self._verb_portal,
             "forget": self._verb_forget,
         }
 
@@ -169,6 +172,14 @@ class Service:
         envelope = sign_receipt(receipt, CryptoSigner(self._store.key()))
         self._in_loop(follower.post_receipt(envelope))
         return {"envelope": envelope.decode()}
+
+    def _verb_resolve(self, untrusted: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        arguments = _arguments(untrusted, outside.ResolveArguments, fds)
+        return {"addresses": list(self._in_loop(outside.resolve(arguments.name)))}
+
+    def _verb_portal(self, untrusted: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        found = self._in_loop(outside.look(_arguments(untrusted, outside.PortalArguments, fds).url))
+        return {"reach": found.reach, "location": found.location, "addresses": list(found.addresses)}
 
     def _verb_forget(self, _untrusted: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         _refuse_descriptors(fds)

@@ -80,6 +80,8 @@ class PersonalArguments(_Struct, frozen=True):
     """`personal_up`, as the wire carries it."""
 
     dns: Annotated[list[Text], msgspec.Meta(max_length=4)]
+    portal: Annotated[list[Text], msgspec.Meta(max_length=8)] = []
+    """Where the network wants somebody to sign in: opened although it may be in private space."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,13 +169,28 @@ def by_family(network: Network) -> tuple[int, int, int]:
     return network.version, int(network.network_address), network.prefixlen
 
 
-def personal_dns(arguments: PersonalArguments) -> tuple[Address, ...]:
-    """The personal side's name servers. Raises BadNetworkArgument."""
-    servers = tuple(_address(text) for text in arguments.dns)
-    for server in servers:
-        if _reserved(server):
-            raise BadNetworkArgument(detail=f"DNS server {server} is not another machine's address")
-    return servers
+@dataclass(frozen=True, slots=True)
+class PersonalPlan:
+    """`personal_up`, validated.
+
+    Attributes:
+        dns: the name servers.
+        portal: where the network wants somebody to sign in.
+    """
+
+    dns: tuple[Address, ...] = ()
+    portal: tuple[Address, ...] = ()
+
+
+def personal_plan(arguments: PersonalArguments) -> PersonalPlan:
+    """Check every value of `personal_up`. Raises BadNetworkArgument."""
+    plan = PersonalPlan(
+        tuple(_address(text) for text in arguments.dns), tuple(_address(text) for text in arguments.portal)
+    )
+    for address in (*plan.dns, *plan.portal):
+        if _reserved(address):
+            raise BadNetworkArgument(detail=f"{address} is not another machine's address")
+    return plan
 
 
 def _check_routes(routes: set[Network]) -> None:

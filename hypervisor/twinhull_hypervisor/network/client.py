@@ -18,6 +18,9 @@ SOCKET_PATH = Path("/run/twinhull/netd.sock")
 TIMEOUT_SECONDS = 60.0
 """Every verb is local; building a tunnel on a loaded machine takes a second or two."""
 
+PROOF_SECONDS = 180.0
+"""A proof waits for what might still arrive, several times."""
+
 T = TypeVar("T")
 
 
@@ -79,9 +82,12 @@ class NetdClient:
         """Take the tunnel away under a guest that may go on; ``corporate_up`` gives it back. Idempotent."""
         self._call("corporate_cut", Done)
 
-    def personal_up(self, dns: Sequence[str]) -> None:
-        """Build or mend the personal namespace; ``dns`` are its name servers, at most 4. Idempotent."""
-        self._call("personal_up", Done, dns=list(dns))
+    def personal_up(self, dns: Sequence[str], portal: Sequence[str] = ()) -> None:
+        """Build or mend the personal namespace; ``dns`` are its name servers, at most 4. Idempotent.
+
+        ``portal``, at most 8, is where the network wants somebody to sign in with a browser.
+        """
+        self._call("personal_up", Done, dns=list(dns), portal=list(portal))
 
     def adopt(self, partition: Partition) -> None:
         """Move the tap, which QEMU holds open, into its namespace and bring it up if that is confined."""
@@ -97,7 +103,7 @@ class NetdClient:
 
     def prove(self) -> VpnProof:
         """Run the canaries and bring back their evidence."""
-        proof = self._call("prove", Proof)
+        proof = msgspec.convert(call(self._path, "prove", timeout=PROOF_SECONDS), Proof)
         return VpnProof(at=time.time(), passed=proof.passed, canaries=proof.canaries)
 
     def down(self, partition: Partition) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 import msgspec
 
 from . import clearing, hardening, links, namespaces, priority, rules, taps
-from .arguments import Address, Interface, Network, PersonalArguments, personal_dns
+from .arguments import Address, Interface, Network, PersonalArguments, PersonalPlan, personal_plan
 from .errors import NetworkDown, NotConfined
 from .keeper import IDLE_SECONDS, Keeper
 from .memory import Memory
@@ -66,7 +65,7 @@ class PersonalSide:
 
     def up(self, arguments: PersonalArguments) -> None:
         """Build it, or bring it to these arguments. Idempotent."""
-        dns = personal_dns(arguments)
+        plan = personal_plan(arguments)
         if self._memory.recall() is None:
             self._empty()
             namespaces.create(NAMESPACE)
@@ -75,8 +74,8 @@ class PersonalSide:
         if IPV6.exists():
             namespaces.sysctl(NAMESPACE, {"ipv6/conf/all/forwarding": 1})
         hardening.harden(NAMESPACE, ipv6=True)
-        rules.apply(NAMESPACE, rules.personal(dns))
-        self._open_underlay(dns)
+        rules.apply(NAMESPACE, rules.personal(plan))
+        self._open_underlay(plan)
         self._connect()
         priority.apply(self.underlay, self._neighbours.leading_out, self._speed)
         self._memory.remember(arguments)
@@ -150,24 +149,24 @@ class PersonalSide:
             built = self._memory.recall()
             before = self._underlay_before.recall()
             if built is not None and before is not None and namespaces.exists(self.underlay):
-                self._close(personal_dns(built), before)
+                self._close(personal_plan(built), before)
                 priority.apply(self.underlay, self._neighbours.leading_out, self._speed)
         return IDLE_SECONDS
 
-    def _close(self, dns: Sequence[Address], before: _Underlay, *, anew: bool = False) -> None:
+    def _close(self, plan: PersonalPlan, before: _Underlay, *, anew: bool = False) -> None:
         now = neighbours(self.underlay)
         if anew or now != self._neighbours or not rules.present(self.underlay):
             others = {4: before.forwarded, 6: before.forwarded6}
-            rules.apply(self.underlay, rules.underlay(dns, now, forward_others=others))
+            rules.apply(self.underlay, rules.underlay(plan, now, forward_others=others))
             self._neighbours = now
 
-    def _open_underlay(self, dns: Sequence[Address]) -> None:
+    def _open_underlay(self, plan: PersonalPlan) -> None:
         """Rules first, then forwarding: there is no moment at which more is forwarded than may be."""
         before = self._underlay_before.recall()
         if before is None:
             before = self._as_it_is()
             self._underlay_before.remember(before)
-        self._close(dns, before, anew=True)
+        self._close(plan, before, anew=True)
         if not before.forwarded:
             namespaces.sysctl(self.underlay, {"ipv4/ip_forward": 1})
         if IPV6.exists() and not before.forwarded6:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from ..run import run
 from . import namespaces
-from .arguments import Address, CorporatePlan, Network
+from .arguments import Address, CorporatePlan, Network, PersonalPlan
 from .plan import (
     CORPORATE,
     NOT_THE_INTERNET,
@@ -32,6 +32,8 @@ from .underlay import Neighbours
 
 NFT_SECONDS = 20.0
 DNS_PORT = 53
+PORTAL_PORTS = "80, 443, 8080, 8443"
+"""Where sign-in pages are; of the machine that shows one nothing else is opened."""
 DETECTOR_TABLE = f"{TABLE}-proof"
 CLAMP = "tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu"
 """Both ends of a connection are told what fits both ways: "rt mtu" is the smaller of the routes' (nft(8))."""
@@ -119,7 +121,7 @@ def corporate(plan: CorporatePlan) -> str:
     return _replacing(("inet", inet), ("arp", _arp(CORPORATE)))
 
 
-def personal(dns: Sequence[Address]) -> str:
+def personal(plan: PersonalPlan) -> str:
     """Inside the personal namespace: the guest's own address only, out only by the veth, no private space."""
     inet = f"""
     {_private_set()}
@@ -129,7 +131,7 @@ def personal(dns: Sequence[Address]) -> str:
     }}
     chain names {{
         type nat hook prerouting priority dstnat; policy accept;
-        {_dns_rules(PERSONAL, dns)}
+        {_dns_rules(PERSONAL, plan.dns)}
     }}
     chain input {{
         type filter hook input priority filter; policy drop;
@@ -141,7 +143,8 @@ def personal(dns: Sequence[Address]) -> str:
         ct state invalid drop
         {CLAMP}
         iifname "{VETH_INSIDE}" oifname "{PERSONAL.tap}" ct state established,related accept
-        {_dns_accept(dns)}
+        {_dns_accept(plan.dns)}
+        {_among("daddr", plan.portal, f"tcp dport {{ {PORTAL_PORTS} }} accept")}
         ip daddr @private drop
         ip6 daddr != {THE_INTERNET6} drop
         iifname "{PERSONAL.tap}" oifname "{VETH_INSIDE}" accept
@@ -150,11 +153,12 @@ def personal(dns: Sequence[Address]) -> str:
     return _replacing(("inet", inet), ("arp", _arp(PERSONAL)))
 
 
-def underlay(dns: Sequence[Address], neighbours: Neighbours, *, forward_others: Mapping[int, bool]) -> str:
+def underlay(plan: PersonalPlan, neighbours: Neighbours, *, forward_others: Mapping[int, bool]) -> str:
     """In the underlay namespace: what the personal side may do there. Touches nobody else's traffic.
 
     Args:
-        dns: the personal side's name servers, allowed although they may be in private space.
+        plan: the personal side's name servers, and where the network wants somebody to sign in: both allowed
+            although they may be in private space.
         neighbours: the local network, whose machines it may not reach.
         forward_others: by family, False when forwarding was off before Twinhull turned it on for its own
             use; then nothing else gets to use it.
@@ -185,7 +189,8 @@ def underlay(dns: Sequence[Address], neighbours: Neighbours, *, forward_others: 
         oifname "{VETH_OUTSIDE}" drop
         ct state invalid drop
         {CLAMP}
-        {_dns_accept(dns)}
+        {_dns_accept(plan.dns)}
+        {_among("daddr", plan.portal, f"tcp dport {{ {PORTAL_PORTS} }} accept")}
         ip daddr @private drop
         ip6 daddr != {THE_INTERNET6} drop
         {_among("daddr", neighbours.routers, "accept")}
