@@ -114,7 +114,9 @@ class Browser:
             elif event["method"] == "Page.loadEventFired":
                 self._loaded.set()
             elif event["method"] == "Log.entryAdded":
-                self.complaints.append(event["params"]["entry"]["text"])
+                entry = event["params"]["entry"]
+                if entry["level"] in ("warning", "error"):
+                    self.complaints.append(entry["text"])
             elif event["method"] == "Runtime.exceptionThrown":
                 self.complaints.append(str(event["params"]["exceptionDetails"]))
 

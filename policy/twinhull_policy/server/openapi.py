@@ -19,6 +19,7 @@ from twinhull_policy.server import errors as e
 from twinhull_policy.server.accounts import Role
 from twinhull_policy.server.admin_http import PATH_PATTERNS, PREFIX, ROUTES
 from twinhull_policy.server.answers import status_of
+from twinhull_policy.server.commanding import CommandUnknown
 from twinhull_policy.server.device_grants import (
     GRANT_TYPE,
     AccessToken,
@@ -31,6 +32,8 @@ from twinhull_policy.server.device_requests import (
     TokenRequest,
 )
 from twinhull_policy.server.enrolment import EnrolAnswer, EnrolRequest, RenewAnswer, RenewRequest
+from twinhull_policy.trust.envelope import Envelope
+from twinhull_policy.trust.errors import SignatureInvalid
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
@@ -174,6 +177,17 @@ _LAPTOPS: tuple[Operation, ...] = (
         Report,
         refusals=_DEVICE,
         example=msgspec.to_builtins(_REPORT),
+    ),
+    Operation(
+        "POST",
+        "/v1/receipt",
+        "How a command to the laptop goes: an envelope signed with the key of its certificate.",
+        LAPTOPS,
+        "mutualTLS",
+        dict[str, Any],
+        Envelope,
+        refusals=(*_DEVICE, CommandUnknown, SignatureInvalid),
+        example={"payload": "e30=", "payloadType": "application/vnd.twinhull.receipt+json", "signatures": []},
     ),
 )
 _EXAMPLES: dict[Any, Any] = {
