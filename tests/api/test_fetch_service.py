@@ -81,8 +81,9 @@ async def test_enrol_and_push(server: FleetServer, fetch: FetchService, tmp_path
     device = server.json("device", "list")[0]
     assert device["wireguard_public_key"] == WIREGUARD_KEY
     assert f"AllowedIPs = {device['address']}" in server.cli("device", "wireguard-peers")
-    fetch.client.report(json.dumps({"seq": 1}))
-    assert json.loads(server.json("report", "list")[0]["body"]) == {"seq": 1}
+    report = {"seq": 1, "policy": pushed, "applied_at": 1}
+    fetch.client.report(json.dumps(report))
+    assert json.loads(server.json("report", "list")[0]["body"]) == report
     server.cli("root", "rotate")
     history = fetch.directory / "repository" / "metadata" / "root_history"
     await until(fetch, lambda: (history / "2.root.json").exists())
