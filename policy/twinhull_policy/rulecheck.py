@@ -24,11 +24,18 @@ _NAMES, _HEX4, _CLASSES = _lines(NAME_PATTERN), _lines(HEX4_PATTERN), _lines(CLA
 
 def malformed_field(rules: Sequence[DeviceRule | OwnerRule]) -> str | None:
     """The path, like ``[3].match.vendor``, of the first string in ``rules`` that breaks its pattern."""
-    matches = [rule.match for rule in rules]
-    ids = [m.vendor for m in matches if m.vendor is not UNSET]
-    ids += [m.product for m in matches if m.product is not UNSET]
-    classes = [c for m in matches if m.any_interface is not UNSET for c in m.any_interface]
-    classes += [c for m in matches if m.every_interface is not UNSET for c in m.every_interface]
+    ids: list[str] = []
+    classes: list[str] = []
+    for rule in rules:
+        match = rule.match
+        if (vendor := match.vendor) is not UNSET:
+            ids.append(vendor)
+        if (product := match.product) is not UNSET:
+            ids.append(product)
+        if (some := match.any_interface) is not UNSET:
+            classes += some
+        if (every := match.every_interface) is not UNSET:
+            classes += every
     if (
         _all_match(_NAMES, [rule.name for rule in rules])
         and _all_match(_HEX4, ids)

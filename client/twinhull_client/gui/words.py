@@ -130,8 +130,10 @@ def lease_report(lease: LeaseInfo) -> TwinhullError | None:
         return None
     locked = lease.stage in ("locked", "destroy")
     message = tr("The corporate computer is locked.") if locked else tr("The company has not been heard of.")
-    step = tr(
-        "Connect this laptop to the internet and wait a minute; nothing of the corporate computer is lost."
+    step = (
+        tr("Ask your company; what was on the corporate computer is gone.")
+        if lease.stage == "destroy"
+        else tr("Connect this laptop to the internet and wait; nothing of the corporate computer is lost.")
     )
     return RemoteError(ErrorReport("TH-PAR-020", f"{message} {lease.reason}", step, 4))
 
