@@ -56,7 +56,11 @@ class HttpsListener:
         """Stop listening and end what is open."""
         if self._server is not None:
             self._server.close()
+        lingering = self._runner.server is not None and bool(self._runner.server.connections)
         await self._runner.cleanup()
+        if lingering:
+            # Who does not answer the goodbye is cut off after it; uvloop cannot close with a connection open.
+            await asyncio.sleep(LIMITS.goodbye_seconds + 0.25)
 
     def _protocol(self) -> asyncio.BaseProtocol:
         if self._runner.server is None:
