@@ -258,7 +258,14 @@ class LabParts:
     def __init__(self, repository: Path, runner: Runner) -> None:
         sources = ("policy", "hypervisor", "client", "installer", "installer/images", ".")
         self._log = LAB_LOG.open("wb")
-        words = ["/usr/bin/nice", "-n", "10", TEST_VENV / "bin" / "python", "-m", "tests.lab.prepare"]
+        words: list[str | Path] = [
+            "/usr/bin/nice",
+            "-n",
+            "10",
+            TEST_VENV / "bin" / "python",
+            "-m",
+            "tests.lab.prepare",
+        ]
         self._process = subprocess.Popen(  # noqa: S603 - argument list made here
             words,
             cwd=repository,
