@@ -42,7 +42,8 @@ class Bench:
     """
 
     def __init__(self, directory: Path, patience: float = SECONDS) -> None:
-        self.directory = directory / "sockets"
+        # Short, as a socket's address is at most 107 bytes (unix(7)) and pytest numbers its directories.
+        self.directory = directory / "s"
         self.directory.mkdir()
         self.uid = os.getuid()
         self.path = directory / "blockd.sock"
