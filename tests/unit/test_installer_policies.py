@@ -50,8 +50,10 @@ def test_the_owners_rule_names_one_person_and_cannot_be_escaped(owner: str) -> N
 
 def test_accounts_are_those_of_the_architecture() -> None:
     users, groups = system.accounts((CONFIG / "sysusers.conf").read_text())
-    assert users == ["twinhull", "twinhull-fetch", "twinhull-server", "th-corporate", "th-personal"]
-    assert groups == ["twinhull", "twinhull-fetch", "twinhull-server", "th-corporate", "th-personal"]
+    expected = ["twinhull", "twinhull-fetch", "twinhull-blockd", "twinhull-server"]
+    expected += ["th-corporate", "th-personal"]
+    assert users == expected
+    assert groups == expected
 
 
 def test_directories_are_those_of_the_architecture() -> None:
