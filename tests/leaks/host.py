@@ -228,7 +228,7 @@ def around(stage: Stage, family: Family) -> None:
             ("route", "add", near, "dev", "th-corp0", "table", "77"),
             ("rule", "add", "from", "all", "lookup", "77"),
         ):
-            # The first may have had the link pulled by now, and the kernel takes no route over one that is down.
+            # The first may have had the link pulled by now, and there is no route over one that is down.
             stage.run("ip", option, *words, namespace=INSIDE, check=False)
     assert not stage.adopt(CORPORATE)
     stage.tries_in_vain(stage.shouts(family))
