@@ -6,6 +6,7 @@ our own launcher from the descriptions in ``daemons/``, and only those are stopp
 
 from __future__ import annotations
 
+import shutil
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from twinhull_installer.steps import Progress, wait_until
 
 BUS_SOCKET = Path("/run/dbus/system_bus_socket")
 START_SECONDS = 30.0
+PROBES = Path("/var/lib/libvirt/qemu")
+"""Where libvirtd keeps the monitor of a QEMU that it asks for its abilities."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,22 @@ def start_missing(context: Context, progress: Progress) -> None:
 def stop(context: Context, name: str) -> None:
     """Stop one that we started."""
     launcher(context.installer).stop(name)
+    if name == "libvirtd":
+        end_orphaned_probes()
+
+
+def end_orphaned_probes() -> None:
+    """End the QEMUs that a killed libvirtd had started to ask them what they can do, and forgot.
+
+    They wait on a monitor of their own for ever: ``-S -machine none -qmp unix:PROBES/qmp-XXXXXX/...``.
+    """
+    for identity, words in process.with_arguments():
+        monitors = [word for word in words if word.startswith(f"unix:{PROBES}/qmp-")]
+        if monitors and any(word.startswith("none,accel=") for word in words):
+            process.stop(identity, 2.0)
+            shutil.rmtree(
+                Path(monitors[0].removeprefix("unix:").partition(",")[0]).parent, ignore_errors=True
+            )
 
 
 def _start(context: Context, daemon: Daemon) -> None:

@@ -20,6 +20,8 @@ ORDER = ("network", "link", "file", "tree", "user", "group", "daemon")
 NETD_SOCKET = Path("/run/twinhull/netd.sock")
 NAMESPACES = Path("/run/netns")
 """Where ip-netns(8) keeps names."""
+RUN_DIRECTORIES = tuple(Path("/run") / name for name in ("twinhull", "twinhull-devd", "twinhull-blockd"))
+"""RuntimeDirectory= of the units."""
 KEPT_ALWAYS = frozenset({str(paths.STATE)})
 
 
@@ -101,8 +103,8 @@ def remove_all(context: Context, progress: Progress) -> None:
         remove(context, made)
         context.journal.remove(made)
     shutil.rmtree(paths.STATE)
-    for directory in (paths.SERVICE_RUN, paths.DAEMON_RUN):
-        # A supervisor that is on its way out may have made it again.
+    for directory in (paths.SERVICE_RUN, paths.DAEMON_RUN, *RUN_DIRECTORIES):
+        # A supervisor that is on its way out may have made it again, after the journal's entry had gone.
         with contextlib.suppress(OSError):
             directory.rmdir()
 

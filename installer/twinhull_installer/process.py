@@ -82,6 +82,20 @@ def find(program: str) -> Identity | None:
     return None
 
 
+def with_arguments() -> list[tuple[Identity, list[str]]]:
+    """Every process and its argument list."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if (identity := identify(int(entry.name))) is not None:
+                found.append((identity, [os.fsdecode(word) for word in words]))
+    return found
+
+
 def of_user(uid: int) -> list[Identity]:
     """The processes that run as a user."""
     found = []

@@ -6,21 +6,19 @@ import argparse
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
 
-from twinhull_installer import checks, daemons, environment, packages, paths, services
+from twinhull_installer import checks, daemons, environment, packages, paths, services, suites
 from twinhull_installer.context import Context, Options
-from twinhull_installer.errors import CommandFailed, CommandTimedOut, InstallerError, LaptopInTheWay
+from twinhull_installer.errors import CommandFailed, InstallerError, LaptopInTheWay
 from twinhull_installer.journal import Journal
 from twinhull_installer.run import LONG, Runner
 from twinhull_installer.steps import Progress, Step, elapsed, run_steps
+from twinhull_installer.suites import TEST_VENV, Summary, show
 
 LOG = Path("/var/log/twinhull-test.log")
 LAB_LOG = Path("/var/log/twinhull-test-lab.log")
-TEST_VENV = paths.CACHE / "test-venv"
-ALLOWED_SKIPS = "tests/allowed-skips.txt"
 CHECKED_PACKAGES = (
     "twinhull_policy",
     "twinhull_hypervisor",
@@ -29,35 +27,8 @@ CHECKED_PACKAGES = (
     "twinhull_images",
     "corporate_side",
 )
-FAST_SUITES = ("unit", "api", "leaks", "gui", "fuzz")
-ALL_SUITES = (*FAST_SUITES, "e2e")
-LAB = "lab"
-QUIET_SUITES = ("e2e", LAB)
-"""Suites with emulated guests: nothing is built beside them."""
-WHERE = {"e2e": "this machine, guests and all", LAB: "the virtual laptop"}
-"""Where a suite runs, when that is not just a process on this machine."""
-SUITE_SECONDS = 2700.0
 MADE_BY_TESTS = "made-by-tests"
 """Marks an installation that a test run made, and may therefore remove."""
-
-
-@dataclass
-class Summary:
-    """What came of everything run so far."""
-
-    passed: int = 0
-    failed: int = 0
-    skipped: int = 0
-    lines: list[str] = field(default_factory=list)
-
-    def add(self, name: str, passed: int, failed: int, skipped: int, seconds: float) -> None:
-        """Count one part in."""
-        where = f"  on {WHERE[name]}" if name in WHERE else ""
-        self.passed += passed
-        self.failed += failed
-        self.skipped += skipped
-        counts = f"{passed} passed, {failed} failed, {skipped} skipped"
-        self.lines.append(f"{name:15} {counts:40} {elapsed(seconds):>6}{where}")
 
 
 @dataclass(frozen=True)
@@ -117,50 +88,6 @@ def look(runner: Runner) -> Left:
     )
 
 
-def results(report: Path) -> tuple[int, int, list[tuple[str, str]]]:
-    """Passed, failed, and the skipped with their reasons, from a JUnit file that pytest wrote."""
-    passed = failed = 0
-    skipped: list[tuple[str, str]] = []
-    for case in ElementTree.parse(report).getroot().iter("testcase"):  # noqa: S314 - our own pytest's file
-        name = f"{case.get('classname', '')}.{case.get('name', '')}"
-        skip = case.find("skipped")
-        if case.find("failure") is not None or case.find("error") is not None:
-            failed += 1
-        elif skip is not None:
-            skipped.append((name, skip.get("message", "")))
-        else:
-            passed += 1
-    return passed, failed, skipped
-
-
-def refused_skips(skipped: list[tuple[str, str]], allowed: list[str]) -> list[str]:
-    """Those skipped that no line of the allow list names, by the test or by a part of the reason."""
-    return [
-        f"{name}: {reason}"
-        for name, reason in skipped
-        if not any(line == name or line in reason for line in allowed)
-    ]
-
-
-def show(command: list[str | Path], repository: Path, runner: Runner, timeout: float = SUITE_SECONDS) -> bool:
-    """Run one check with its output on the screen; whether it succeeded."""
-    words = [str(word) for word in command]
-    runner.note("$ " + " ".join(words))
-    sys.stdout.flush()
-    try:
-        done = subprocess.run(  # noqa: S603 - argument list made here
-            words,
-            cwd=repository,
-            stdin=subprocess.DEVNULL,
-            env=runner.environment(),
-            timeout=timeout,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise CommandTimedOut(command=words[0], seconds=int(timeout)) from error
-    return done.returncode == 0
-
-
 def run_checks(repository: Path, runner: Runner, summary: Summary) -> None:
     """Lint, format and types."""
     binaries = TEST_VENV / "bin"
@@ -178,24 +105,6 @@ def run_checks(repository: Path, runner: Runner, summary: Summary) -> None:
         sys.stdout.write(f"== {name}\n")
         good = show(command, repository, runner)
         summary.add(name, int(good), int(not good), 0, time.monotonic() - began)
-
-
-def run_suite(name: str, repository: Path, runner: Runner, summary: Summary) -> None:
-    """One directory of tests, under pytest."""
-    began = time.monotonic()
-    sys.stdout.write(f"== {name}\n")
-    report = paths.CACHE / f"test-{name}.xml"
-    report.unlink(missing_ok=True)
-    command: list[str | Path] = [TEST_VENV / "bin" / "python", "-m", "pytest", "-p", "no:cacheprovider", "-q"]
-    good = show([*command, f"--junit-xml={report}", f"tests/{name}"], repository, runner)
-    passed, failed, skipped = results(report) if report.exists() else (0, 0, [])
-    refused = refused_skips(skipped, packages.listed(repository / ALLOWED_SKIPS))
-    for line in refused:
-        sys.stdout.write(f"skipped, and not on the list in {ALLOWED_SKIPS}: {line}\n")
-    failed += len(refused)
-    if not good and not failed:
-        failed = 1
-    summary.add(name, passed, failed, len(skipped) - len(refused), time.monotonic() - began)
 
 
 def make_room(repository: Path, runner: Runner) -> None:
@@ -309,13 +218,14 @@ def main(arguments: list[str], repository: Path) -> int:
         start_daemons(repository, runner)
         parts = LabParts(repository, runner) if options.lab else None
         run_checks(repository, runner, summary)
-        suites = FAST_SUITES if options.fast else ALL_SUITES
-        for name in (*suites, LAB) if options.lab else suites:
-            if parts and name in QUIET_SUITES:
-                parts.wait(summary)
-                parts = None
-            if any((repository / "tests" / name).glob("test_*.py")):
-                run_suite(name, repository, runner, summary)
+        suites.run_lanes(repository, runner, summary)
+        if parts:
+            # Nothing is built beside emulated guests.
+            parts.wait(summary)
+            parts = None
+        wanted = [suite for suite, on in ((suites.E2E, not options.fast), (suites.LAB, options.lab)) if on]
+        for suite in wanted:
+            suites.run_shown(suite, repository, runner, summary)
         if not options.keep:
             show([repository / "installer/quickstart", "--down", "--yes"], repository, runner, LONG)
             remains = look(runner).beyond(before)

@@ -40,9 +40,17 @@ def machine(*devices: str, name: str = "twinhull-personal") -> str:
     )
 
 
+NODE = """<node>
+<cpu><mhz>1000</mhz><model>i686</model><active>1</active><nodes>1</nodes><sockets>1</sockets><cores>1</cores>
+<threads>1</threads></cpu><memory>1000000</memory></node>"""
+
+
 @pytest.fixture
-def hypervisor() -> Iterator[Hypervisor]:
-    hypervisor = Hypervisor("test:///default")
+def hypervisor(tmp_path: Path) -> Iterator[Hypervisor]:
+    """libvirt's test driver for this test alone: all of a process's ``test:///default`` are one."""
+    node = tmp_path / "node.xml"
+    node.write_text(NODE)
+    hypervisor = Hypervisor(f"test://{node}")
     yield hypervisor
     hypervisor.close()
 
