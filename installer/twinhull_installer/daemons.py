@@ -20,6 +20,7 @@ from twinhull_installer.steps import Progress, wait_until
 
 BUS_SOCKET = Path("/run/dbus/system_bus_socket")
 START_SECONDS = 30.0
+KVM = Path("/dev/kvm")
 PROBES = Path("/var/lib/libvirt/qemu")
 """Where libvirtd keeps the monitor of a QEMU that it asks for its abilities."""
 
@@ -141,9 +142,10 @@ def _start(context: Context, daemon: Daemon) -> None:
     if daemon.name == "dbus":
         BUS_SOCKET.parent.mkdir(mode=0o755, exist_ok=True)
         context.runner.run(["dbus-uuidgen", "--ensure"])
-    if daemon.name == "libvirtd" and Path("/dev/kvm").exists():
-        # What udev would have done at boot: /dev/kvm is of group kvm (static-nodes-permissions.conf).
-        context.runner.run(["systemd-tmpfiles", "--create", "--prefix=/dev/kvm"])
+    if daemon.name == "libvirtd" and KVM.exists() and KVM.stat().st_gid == 0:
+        # What udev does at boot (50-udev-default.rules); without systemd there may be no udev.
+        shutil.chown(KVM, group="kvm")
+        KVM.chmod(0o660)
     for directory in (paths.DAEMON_RUN, paths.SERVICE_LOGS):
         context.journal.directory(directory)
     context.journal.add("daemon", daemon.name)
