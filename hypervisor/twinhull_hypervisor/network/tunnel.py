@@ -14,9 +14,10 @@ from pathlib import Path as File
 from . import hardening, links, underlay, wireguard
 from .arguments import IPV6_LEAST_MTU, CorporatePlan, Gateway
 from .keeper import IDLE_SECONDS, Keeper
-from .keeping import Pulse, Seen, Step
+from .keeping import BUSY_TICK_SECONDS, Pulse, Seen, Step
 from .plan import TUNNEL
 from .results import TunnelKind, TunnelStatus
+from .returning import Move, Return
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class Tunnel:
         self._plan: CorporatePlan | None = None
         self._chosen = 0
         self._pulse = Pulse()
+        self._return = Return()
         self._next_key = False
         """Whether the tunnel was last started over with the next key."""
         self._keeper: Keeper | None = None
@@ -54,7 +56,9 @@ class Tunnel:
         if fresh:
             self._chosen = 0
             self._pulse = Pulse()
+            self._return = Return()
             wireguard.create(self._outside, self._inside)
+        self._return.started_over(time.monotonic())
         self._plan = plan
         way = underlay.path(self._outside, self._gateway(plan).address)
         wireguard.configure(self._inside, plan, self._gateway(plan), self._private_key(), fresh=fresh)
@@ -67,6 +71,8 @@ class Tunnel:
 
     def keep(self, plan: CorporatePlan) -> None:
         """Look after a tunnel that is there, also one that an earlier netd made."""
+        if self._plan is None:
+            self._chosen = self._in_use(plan)
         self._plan = plan
         if self._keeper is None:
             self._keeper = Keeper(self._outside, self._look)
@@ -92,6 +98,14 @@ class Tunnel:
     def _gateway(self, plan: CorporatePlan) -> Gateway:
         return plan.gateways[self._chosen]
 
+    def _in_use(self, plan: CorporatePlan) -> int:
+        """Which gateway a tunnel that an earlier netd made goes to; the first when that cannot be told."""
+        for peer in wireguard.peers(self._inside)[:1]:
+            keys = [n for n, gateway in enumerate(plan.gateways) if gateway.public_key == peer.public_key]
+            same = [n for n in keys if plan.gateways[n].endpoint == peer.endpoint]
+            return next(iter(same or keys), 0)
+        return 0
+
     def _look(self) -> float:
         """One look, and what it calls for; how many seconds until the next at the latest."""
         with self._lock:
@@ -116,12 +130,48 @@ class Tunnel:
             elif step is Step.RENEW:
                 self._next_key = self.key.rotating() and not self._next_key
                 self._start_over(plan, "")
+            else:
+                seconds = min(seconds, self._go_back(plan, answers=seen.answer_age is not None))
+                way = underlay.path(self._outside, self._gateway(plan).address)
             mtu = fitting(plan, self._gateway(plan), way)
             link = links.links(self._inside).get(TUNNEL)
             if link is not None and link.mtu != mtu:
                 logger.info("the tunnel's MTU is %d from now on", mtu)
                 links.set_state(self._inside, TUNNEL, up=True, mtu=mtu)
             return seconds
+
+    def _go_back(self, plan: CorporatePlan, *, answers: bool) -> float:
+        """Look for a gateway before the one in use, and go back to it; seconds until the next look."""
+        earlier = self._earlier(plan) if answers and not self.key.rotating() else {}
+        answered: set[str] = set()
+        if self._return.asking:
+            answered = {peer.public_key for peer in wireguard.peers(self._inside) if peer.last_handshake}
+        move, chosen, seconds = self._return.judge(
+            time.monotonic(),
+            self._chosen,
+            frozenset(earlier),
+            frozenset(number for number, gateway in earlier.items() if gateway.public_key in answered),
+        )
+        if move is Move.ASK:
+            wireguard.ask(self._inside, list(earlier.values()))
+        elif move is Move.GO_BACK:
+            logger.info("going back to the gateway %s, which answers again", plan.gateways[chosen].endpoint)
+            wireguard.hand_over(self._inside, plan, plan.gateways[chosen])
+            self._chosen = chosen
+            self._pulse = Pulse()
+        elif move is not Move.NOTHING:
+            wireguard.stop_asking(self._inside)
+        return BUSY_TICK_SECONDS if self._return.asking else max(seconds, BUSY_TICK_SECONDS)
+
+    def _earlier(self, plan: CorporatePlan) -> dict[int, Gateway]:
+        """Those before the one in use that can be asked beside it: each key once, with a way to it."""
+        found: dict[int, Gateway] = {}
+        keys = {self._gateway(plan).public_key}
+        for number, gateway in enumerate(plan.gateways[: self._chosen]):
+            if gateway.public_key not in keys and underlay.path(self._outside, gateway.address) is not None:
+                found[number] = gateway
+                keys.add(gateway.public_key)
+        return found
 
     def _private_key(self) -> str:
         return self.key.private(next=self._next_key)
@@ -137,6 +187,7 @@ class Tunnel:
         if why:
             logger.info("going on with the gateway %s: %s", gateway.endpoint, why)
         wireguard.configure(self._inside, plan, gateway, self._private_key(), fresh=True)
+        self._return.started_over(time.monotonic())
 
 
 def _seen(plan: CorporatePlan, way: underlay.Path | None, status: TunnelStatus, *, rotating: bool) -> Seen:

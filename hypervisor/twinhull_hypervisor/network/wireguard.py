@@ -12,6 +12,8 @@ import base64
 import os
 import select
 import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -33,6 +35,8 @@ OVERHEAD = {4: 60, 6: 80}
 """Bytes by the family outside: IP, UDP (8), WireGuard's header and tag (32; white paper, section 5.4.6)."""
 WG_SECONDS = 20.0
 DEATH_SECONDS = 10.0
+_NONE = "(none)"
+"""How ``wg show`` writes that a peer has no route."""
 
 
 class Key:
@@ -151,21 +155,100 @@ def configure(
         raise TunnelFailed(reason=error.message) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A gateway that the tunnel knows, as WireGuard reports it.
+
+    Attributes:
+        public_key: the gateway's, base64.
+        endpoint: ``ADDRESS:PORT`` the packets go to.
+        last_handshake: seconds since the epoch; 0 when there was none.
+        received_bytes: as WireGuard counts.
+        sent_bytes: likewise.
+    """
+
+    public_key: str
+    endpoint: str
+    last_handshake: float
+    received_bytes: int
+    sent_bytes: int
+
+
+def peers(namespace: str) -> list[Peer]:
+    """The gateways the tunnel knows: first the one that has the routes, then those that are only asked."""
+    endpoints = _show(namespace, "endpoints")
+    handshakes = _show(namespace, "latest-handshakes")
+    transfers = _show(namespace, "transfer")
+    found = [
+        Peer(
+            public_key=key,
+            endpoint=endpoint,
+            last_handshake=float(handshakes.get(key, ["0"])[0]),
+            received_bytes=int(transfers.get(key, ["0"])[0]),
+            sent_bytes=int(transfers.get(key, ["0", "0"])[-1]),
+        )
+        for key, (endpoint, *_) in endpoints.items()
+    ]
+    if len(found) > 1:
+        routes = _show(namespace, "allowed-ips")
+        found.sort(key=lambda peer: routes.get(peer.public_key, [_NONE])[0] == _NONE)
+    return found
+
+
 def status(namespace: str) -> TunnelStatus:
-    """What WireGuard reports; the empty status when there is no tunnel."""
+    """What WireGuard reports of the gateway in use; the empty status when there is no tunnel."""
     found = kind(namespace)
     if not found:
         return TunnelStatus()
-    endpoint = _show(namespace, "endpoints")
-    handshake = _show(namespace, "latest-handshakes")
-    transfer = _show(namespace, "transfer")
+    known = peers(namespace)
+    if not known:
+        return TunnelStatus(kind=found)
     return TunnelStatus(
         kind=found,
-        gateway=endpoint[0] if endpoint else "",
-        last_handshake=float(handshake[0]) if handshake else 0.0,
-        received_bytes=int(transfer[0]) if transfer else 0,
-        sent_bytes=int(transfer[1]) if len(transfer) > 1 else 0,
+        gateway=known[0].endpoint,
+        last_handshake=known[0].last_handshake,
+        received_bytes=known[0].received_bytes,
+        sent_bytes=known[0].sent_bytes,
     )
+
+
+def ask(namespace: str, gateways: Sequence[Gateway]) -> None:
+    """Have WireGuard shake hands with other gateways too, at once; nothing can go to or come from them."""
+    stop_asking(namespace)  # an earlier netd may not have got to it; only a new peer is asked at once
+    words = [
+        word
+        for gateway in gateways
+        for word in (
+            *("peer", gateway.public_key, "endpoint", gateway.endpoint),
+            *("persistent-keepalive", str(KEEPALIVE_SECONDS)),
+        )
+    ]
+    _set(namespace, words)
+
+
+def stop_asking(namespace: str) -> None:
+    """Forget every gateway but the one in use."""
+    _set(namespace, [word for peer in peers(namespace)[1:] for word in ("peer", peer.public_key, "remove")])
+
+
+def hand_over(namespace: str, plan: CorporatePlan, gateway: Gateway) -> None:
+    """Give the routes to a gateway that has answered, with the session it has, and forget all others.
+
+    A route is one peer's alone (cryptokey routing), so there is no moment without one that has it.
+    """
+    others = [peer.public_key for peer in peers(namespace) if peer.public_key != gateway.public_key]
+    routes = ",".join(str(route) for route in plan.routes)
+    words = ["peer", gateway.public_key, "allowed-ips", routes]
+    _set(namespace, words + [word for key in others for word in ("peer", key, "remove")])
+
+
+def _set(namespace: str, words: Sequence[str]) -> None:
+    if not words:
+        return
+    try:
+        run([*namespaces.command(namespace), "wg", "set", TUNNEL, *words], timeout=WG_SECONDS)
+    except ProgramFailed as error:
+        raise TunnelFailed(reason=error.message) from error
 
 
 def remove(underlay: str, namespace: str) -> None:
@@ -216,8 +299,9 @@ def _end(pid: int) -> None:
     raise TunnelFailed(reason=f"{PROGRAM} (process {pid}) does not end")
 
 
-def _show(namespace: str, field: str) -> list[str]:
-    """The values ``wg show`` prints for our one peer. (Not ``dump``: that prints the private key.)"""
+def _show(namespace: str, field: str) -> dict[str, list[str]]:
+    """What ``wg show`` prints by public key. (Not ``dump``: that prints the private key.)"""
     argv = [*namespaces.command(namespace), "wg", "show", TUNNEL, field]
     completed = run(argv, timeout=WG_SECONDS, check=False)
-    return completed.text.split()[1:] if completed.status == 0 else []
+    lines = [line.split() for line in completed.text.splitlines()] if completed.status == 0 else []
+    return {key: values for key, *values in lines if values}
