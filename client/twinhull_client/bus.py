@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from sdbus import (
@@ -39,6 +39,8 @@ from twinhull_policy.api.types import (
     DeviceInfo,
     EnrolmentInfo,
     Grade,
+    GrantProgress,
+    GrantPrompt,
     KillSwitch,
     Log,
     Status,
@@ -86,6 +88,14 @@ class Daemon:
         """Enrol this laptop at ``url`` with a one-time token, up to the first statement in force."""
         with secret_pipe(token, "enrolment token") as pipe:
             return _decode(await _answer(lambda: self.proxy.enrol(url, pipe)), EnrolmentInfo)
+
+    async def begin_device_grant(self, url: str, initiator: str) -> GrantPrompt:
+        """Ask the server at ``url`` to let this laptop in; it is told that ``initiator`` has started this."""
+        return _decode(await _answer(lambda: self.proxy.begin_device_grant(url, initiator)), GrantPrompt)
+
+    async def poll_device_grant(self, server_fingerprint: str) -> GrantProgress:
+        """What came of it; enrols once it was granted. ``server_fingerprint`` is what was compared."""
+        return _decode(await _answer(lambda: self.proxy.poll_device_grant(server_fingerprint)), GrantProgress)
 
     async def create_partition(self, name: str, passphrase: str) -> None:
         """Create a partition's encrypted volume."""
@@ -181,6 +191,30 @@ def run(operation: Callable[[Daemon], Awaitable[T]]) -> T:
             return await operation(daemon)
 
     return asyncio.run(scenario())
+
+
+class Session:
+    """One connection for several operations with a person's answers between them. Made by :func:`session`."""
+
+    def __init__(self, runner: asyncio.Runner, daemon: Daemon) -> None:
+        self._runner = runner
+        self._daemon = daemon
+
+    def run(self, operation: Callable[[Daemon], Coroutine[Any, Any, T]]) -> T:
+        """Run one operation to its end; for the daemon all of them have the same caller."""
+        return self._runner.run(operation(self._daemon))
+
+
+@contextmanager
+def session() -> Iterator[Session]:
+    """Open the bus for several operations, from code that has no event loop. Raises DaemonUnreachable."""
+    with asyncio.Runner() as runner:
+        connection = connected()
+        daemon = runner.run(connection.__aenter__())
+        try:
+            yield Session(runner, daemon)
+        finally:
+            runner.run(connection.__aexit__(None, None, None))
 
 
 @contextmanager

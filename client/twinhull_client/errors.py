@@ -148,6 +148,30 @@ class PartNotInstalled(TwinhullError):
     next_step = "Install Twinhull with the extra for it, as installer/quickstart does."
 
 
+class FingerprintNotCompared(TwinhullError):
+    """There is no terminal to compare the server's fingerprint on, and none was given."""
+
+    code = "TH-CLI-020"
+    blame = Blame.MALFORMED
+    next_step = "Give --server-fingerprint, as 'twinhull-server fingerprint' prints it on the server."
+
+
+class FingerprintNotConfirmed(TwinhullError):
+    """The server's fingerprint was not confirmed, so nothing was enrolled."""
+
+    code = "TH-CLI-021"
+    blame = Blame.DENIED
+    next_step = "If the approval page shows another one, somebody may be between you and the server."
+
+
+class ServerDiffers(TwinhullError):
+    """The server at {server} has the fingerprint {found}, not the one given; nothing was enrolled."""
+
+    code = "TH-CLI-022"
+    blame = Blame.DENIED
+    next_step = "Check the address. If it is right, somebody may be between you and the server."
+
+
 class Unexpected(TwinhullError):
     """Twinhull met an error nobody foresaw ({kind})."""
 

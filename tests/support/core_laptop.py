@@ -48,6 +48,8 @@ from tests.support.signing import DEVICE, Corporate
 
 IMAGE = ImageReference(target="images/corporate-0.qcow2", sha256="ab" * 32, length=1000)
 LIBVIRT = "test:///default"
+ANSWERS = {"tap": {"tap": "th-corp0"}, "identity": {"public_key": "A" * 42 + "8="}}
+"""What the netd that only remembers answers; nothing to every other verb."""
 SOON = 10.0
 """Seconds after which what was waited for does not come any more."""
 
@@ -83,7 +85,7 @@ class RecordingNetd:
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.tunnel = False
         self._listener = listening_socket(path)
-        verbs = ("corporate_up", "corporate_cut", "personal_up", "adopt", "down", "status", "tap")
+        verbs = ("identity", "corporate_up", "corporate_cut", "personal_up", "adopt", "down", "status", "tap")
         handlers = {verb: self._verb(verb) for verb in verbs}
         self._thread = threading.Thread(
             target=serve,
@@ -109,7 +111,7 @@ class RecordingNetd:
                 self.tunnel = True
             elif verb == "corporate_cut" or (verb == "down" and arguments["partition"] == "corporate"):
                 self.tunnel = False
-            return {"tap": "th-corp0"} if verb == "tap" else {}
+            return ANSWERS.get(verb, {})
 
         return handle
 
@@ -139,7 +141,9 @@ class CoreLaptop:
         announced: what the signal ``changed`` said, in order.
     """
 
-    def __init__(self, directory: Path, logind: Logind, lease: LeaseSection) -> None:
+    def __init__(
+        self, directory: Path, logind: Logind, lease: LeaseSection, *, enrolled: bool = True
+    ) -> None:
         self.clocks = SetClocks()
         self.logind = logind
         self.announced: list[str] = []
@@ -156,7 +160,8 @@ class CoreLaptop:
         self.hypervisor = Hypervisor(LIBVIRT)
         self.lease = lease
         self._seq, self._last = 0, ""
-        self._enrol()
+        if enrolled:
+            self._enrol()
         self._tasks: list[asyncio.Task[Any]] = []
         self._closing: list[Callable[[], object]] = []
 
@@ -326,13 +331,13 @@ class CoreLaptop:
 
 @asynccontextmanager
 async def core_laptop(
-    directory: Path, lease: LeaseSection | None = None, *, start: bool = True
+    directory: Path, lease: LeaseSection | None = None, *, start: bool = True, enrolled: bool = True
 ) -> AsyncIterator[CoreLaptop]:
     """A laptop with both machines running and its core looking after them."""
     lease = lease or LeaseSection(offline_hours=168, warning_hours=24, network_hours=6)
     with private_bus(directory):
         async with running_polkit(), running_logind() as logind:
-            laptop = CoreLaptop(directory, logind, lease)
+            laptop = CoreLaptop(directory, logind, lease, enrolled=enrolled)
             for name in Partition:
                 laptop.create(name)
             try:

@@ -36,6 +36,8 @@ from twinhull_policy.api.types import (
     EnrolmentInfo,
     Grade,
     GradeCheck,
+    GrantProgress,
+    GrantPrompt,
     ImageInfo,
     Log,
     LogEntry,
@@ -262,6 +264,20 @@ class StandInDaemon(DaemonInterface):
             passed=True,
             canaries=[VpnCanary(name="tunnel-down", passed=True, evidence="0 packets left the underlay")],
         )
+        self.grant = GrantPrompt(
+            server="https://fleet.example",
+            user_code="BCDF-GHJK",
+            verification_uri="https://fleet.example:8444/grants",
+            verification_uri_complete="https://fleet.example:8444/grants?code=BCDF-GHJK",
+            expires_in=600,
+            key_sha256=DIGEST,
+            server_fingerprint="0123 4567 89ab cdef 0123 4567 89ab cdef",
+        )
+        self.grant_progress = [
+            GrantProgress(wait_seconds=0.01),
+            GrantProgress(wait_seconds=0.0, enrolment=self.status.enrolment),
+        ]
+        """What poll_device_grant answers, one after the other; the last one for ever."""
         self.calls: list[tuple[str, tuple[object, ...]]] = []
         """Method names and arguments as they came; a secret appears as the text read from its pipe."""
         self.display: Callable[[str], int] = self._loose_display
@@ -344,6 +360,18 @@ class StandInDaemon(DaemonInterface):
         self.status = msgspec.structs.replace(self.status, enrolment=enrolment)
         self.changed.emit("enrolment")
         return msgspec.json.encode(enrolment).decode()
+
+    @dbus_method_async_override()
+    async def begin_device_grant(self, url: str, initiator: str) -> str:
+        self._record("begin_device_grant", url, initiator)
+        return msgspec.json.encode(self.grant).decode()
+
+    @dbus_method_async_override()
+    async def poll_device_grant(self, server_fingerprint: str) -> str:
+        self._record("poll_device_grant", server_fingerprint)
+        several = len(self.grant_progress) > 1
+        progress = self.grant_progress.pop(0) if several else self.grant_progress[0]
+        return msgspec.json.encode(progress).decode()
 
     @dbus_method_async_override()
     async def create_partition(self, name: str, passphrase: int) -> None:

@@ -12,7 +12,7 @@ from twinhull_policy.names import Partition
 
 from twinhull_client.cli import output, secrets
 from twinhull_client.cli.daemon import call
-from twinhull_client.errors import BadUrl, BadUsage, ImageWaitExpired, NotThereYet
+from twinhull_client.errors import BadUrl, BadUsage, ImageWaitExpired
 
 if TYPE_CHECKING:
     from twinhull_policy.api.types import EnrolmentInfo
@@ -38,15 +38,23 @@ def enroll(
         typer.Option(metavar="FILE", help="Read everything from an answer file (docs/answers.md)."),
     ] = None,
     device_code: Annotated[
-        bool, typer.Option("--device-code", help="Not there yet: sign in elsewhere.")
+        bool, typer.Option("--device-code", help="Show a code that an administrator lets in; no token.")
     ] = False,
+    server_fingerprint: Annotated[
+        str | None,
+        typer.Option(metavar="F", help="With --device-code: the server's fingerprint, compared beforehand."),
+    ] = None,
+    initiator: Annotated[
+        str | None,
+        typer.Option(metavar="WHO", help="With --device-code: who the server is told has started this."),
+    ] = None,
     json: output.Json = False,
 ) -> None:
-    """Enrol this laptop at a fleet server with a one-time token."""
+    """Enrol this laptop at a fleet server, with a one-time token or a code that is let in there."""
     if sum((token is not None, token_file is not None, answers is not None, device_code)) > 1:
         raise BadUsage(detail="Give one of --token, --token-file, --answers and --device-code.")
-    if device_code:
-        raise NotThereYet(command="enroll --device-code", meanwhile="ask your administrator for a token")
+    if not device_code and not (server_fingerprint is None and initiator is None):
+        raise BadUsage(detail="--server-fingerprint and --initiator go with --device-code.")
     passphrases: dict[Partition, str] = {}
     if answers is not None:
         from twinhull_client.cli.answers import read_answers
@@ -58,6 +66,11 @@ def enroll(
     if url is None:
         raise BadUsage(detail="The fleet server's address is missing.")
     check_url(url)
+    if device_code:
+        from twinhull_client.cli.device_code import let_in
+
+        _told(let_in(url, server_fingerprint, initiator, as_json=json), as_json=json)
+        return
     if token_file is not None:
         token = secrets.from_file(token_file, "enrolment token")
     if token is None:
@@ -65,12 +78,17 @@ def enroll(
     enrolment = _enrol(url, _checked(token))
     for partition, secret in passphrases.items():
         _create(partition, secret)
-    if json:
+    _told(enrolment, as_json=json)
+    if not json:
+        for partition in passphrases:
+            output.say(f"{partition} is created.")
+
+
+def _told(enrolment: EnrolmentInfo, *, as_json: bool) -> None:
+    if as_json:
         output.emit(enrolment)
         return
     output.say(f"This laptop is {enrolment.device_id} of {enrolment.tenant}, enrolled at {enrolment.server}.")
-    for partition in passphrases:
-        output.say(f"{partition} is created.")
 
 
 def check_url(url: str) -> None:

@@ -21,6 +21,9 @@ from twinhull_client.errors import BadUsage, Interrupted, Unexpected
 
 PASS_THROUGH = {**PLAIN, "ignore_unknown_options": True, "allow_interspersed_args": False}
 
+INTERRUPTED = 130
+"""What typer makes of Ctrl-C, silently; no command of ours ends with it."""
+
 app = command_group("One laptop, two computers: a corporate one and a private one.")
 for command in (enroll, status, doctor, log):
     app.command()(command)
@@ -52,6 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     try:
         result = app(given or ["--help"], prog_name="twinhull", standalone_mode=False)
+        if result == INTERRUPTED:
+            raise Interrupted
         sys.stdout.flush()
     except (BrokenPipeError, SystemExit):
         # Whoever read our output has stopped, as 'head' does (rich says so with SystemExit); point stdout

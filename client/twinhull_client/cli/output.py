@@ -27,6 +27,11 @@ def say(text: str = "") -> None:
     typer.echo(printable(text, CELL_LIMIT))
 
 
+def warn(text: str) -> None:
+    """Print one line on stderr, for what a person may want to know while the command goes on."""
+    typer.echo(printable(text, CELL_LIMIT), err=True)
+
+
 def document(text: str) -> None:
     """Print text of several lines; each is cleaned as ``say`` does."""
     for line in text.splitlines():

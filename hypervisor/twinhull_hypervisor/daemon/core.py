@@ -15,6 +15,8 @@ import msgspec
 from twinhull_policy.api.types import (
     EnrolmentInfo,
     Grade,
+    GrantProgress,
+    GrantPrompt,
     Log,
     PolicyInfo,
     Status,
@@ -199,6 +201,14 @@ class Core:
     async def enrol(self, url: str, token: bytearray) -> EnrolmentInfo:
         """Enrol this laptop; the caller wipes the token."""
         return await self.fleet.enrol(url, token, await self._networks.public_key())
+
+    async def begin_grant(self, url: str, initiator: str, caller: str) -> GrantPrompt:
+        """Ask a server to let this laptop in, for ``caller``."""
+        return await self.fleet.begin_grant(url, initiator, caller)
+
+    async def poll_grant(self, server_fingerprint: str, caller: str) -> GrantProgress:
+        """What came of it; enrols once it was granted."""
+        return await self.fleet.poll_grant(server_fingerprint, caller, await self._networks.public_key())
 
     async def prove_vpn(self) -> VpnProof:
         """Run the leak canaries and keep their result in the owner's log."""

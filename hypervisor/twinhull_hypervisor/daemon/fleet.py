@@ -13,14 +13,17 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 import msgspec
-from twinhull_policy.api.types import DeviceInfo, EnrolmentInfo, ImageInfo
-from twinhull_policy.errors import TwinhullError
+from twinhull_policy.api.types import DeviceInfo, EnrolmentInfo, GrantProgress, GrantPrompt, ImageInfo
+from twinhull_policy.errors import Blame, TwinhullError
 from twinhull_policy.names import Partition
 from twinhull_policy.report import DeviceDecision, Item, Report, TunnelProof
 from twinhull_policy.trust.documents import ImageReference
+from twinhull_policy.trust.fingerprint import normal_fingerprint, server_fingerprint
 from twinhull_policy.trust.token import parse_token
 
-from ..fetch.client import FetchClient
+from ..fetch.client import Enrolled, FetchClient
+from ..fetch.client import GrantPrompt as AskedGrant
+from ..fetch.errors import NoGrant
 from .device_journal import reported
 from .images import ImageStore
 from .inbox import Inbox, InboxIncomplete
@@ -53,6 +56,14 @@ class NoStatement(TwinhullError):
 
     code = "TH-ENR-202"
     next_step = "Run the same command again; the enrolment itself is kept."
+
+
+class FingerprintDiffers(TwinhullError):
+    """The fingerprint given is not the one this server has."""
+
+    code = "TH-ENR-203"
+    blame = Blame.DENIED
+    next_step = "Nothing was enrolled. Somebody may be between you and the server; tell your administrator."
 
 
 class Fleet:
@@ -90,6 +101,7 @@ class Fleet:
         self._reporter: asyncio.Task[None] | None = None
         self._vpn: TunnelProof | None = None
         self._refused = ""
+        self._grant: tuple[str, AskedGrant] | None = None
 
     async def run(self) -> None:
         """Accept what came while this process was away, then follow fetch until cancelled."""
@@ -257,22 +269,79 @@ class Fleet:
         if identity is None:
             parsed = parse_token(token.decode("ascii", "replace"))
             answer = await asyncio.to_thread(self._client.enrol, url, wireguard_public_key, token)
-            await asyncio.to_thread(self.inbox.pin_root, parsed.root_sha256)
-            with self._state.transaction():
-                self._state.put(
-                    "identity",
-                    Identity(
-                        server=url.rstrip("/"),
-                        tenant=answer.tenant,
-                        device_id=answer.device_id,
-                        enrol_epoch=answer.enrol_epoch,
-                        enrolled_at=time.time(),
-                    ),
-                )
-                self._state.log("done", f"Enrolled with {url} as {answer.device_id}")
-            self._on_change("enrolment")
+            await self._enrolled(url, answer, parsed.root_sha256)
         await self._wait_for_first()
         return self.enrolment()
+
+    async def _enrolled(self, url: str, answer: Enrolled, root_sha256: str) -> None:
+        """Pin the root and keep who this laptop is now."""
+        await asyncio.to_thread(self.inbox.pin_root, root_sha256)
+        with self._state.transaction():
+            self._state.put(
+                "identity",
+                Identity(
+                    server=url.rstrip("/"),
+                    tenant=answer.tenant,
+                    device_id=answer.device_id,
+                    enrol_epoch=answer.enrol_epoch,
+                    enrolled_at=time.time(),
+                ),
+            )
+            self._state.log("done", f"Enrolled with {url} as {answer.device_id}")
+        self._on_change("enrolment")
+
+    async def begin_grant(self, url: str, initiator: str, caller: str) -> GrantPrompt:
+        """Ask the server at ``url`` to let this laptop in (RFC 8628); one request at a time.
+
+        Args:
+            url: the fleet server, https.
+            initiator: who the server is told has started this.
+            caller: who alone may ask what came of it.
+
+        Raises:
+            EnrolledElsewhere: this laptop is enrolled.
+            TwinhullError: the server refused or cannot be reached, in fetch's words.
+        """
+        identity = self._state.get("identity", Identity)
+        if identity is not None:
+            raise EnrolledElsewhere(server=identity.server)
+        self._grant = None
+        asked = await asyncio.to_thread(self._client.grant, url, initiator)
+        self._grant = (caller, asked)
+        return GrantPrompt(
+            server=asked.server,
+            user_code=asked.user_code,
+            verification_uri=asked.verification_uri,
+            verification_uri_complete=asked.verification_uri_complete,
+            expires_in=asked.expires_in,
+            key_sha256=asked.key_sha256,
+            server_fingerprint=server_fingerprint(asked.root_sha256, asked.ca_sha256),
+        )
+
+    async def poll_grant(
+        self, untrusted_fingerprint: str, caller: str, wireguard_public_key: str
+    ) -> GrantProgress:
+        """What came of it; enrols once it was granted, and pins the root that the fingerprint is of.
+
+        Raises:
+            NoGrant: ``caller`` has not asked, or somebody asked since.
+            FingerprintDiffers: the person compared something else.
+            NoStatement: enrolled, but no policy came within a minute.
+            TwinhullError: it is over, in fetch's words.
+        """
+        if self._grant is None or self._grant[0] != caller:
+            raise NoGrant
+        asked = self._grant[1]
+        shown = server_fingerprint(asked.root_sha256, asked.ca_sha256)
+        if normal_fingerprint(untrusted_fingerprint) != shown:
+            raise FingerprintDiffers
+        progress = await asyncio.to_thread(self._client.grant_poll, asked, wireguard_public_key)
+        if progress.enrolled is None:
+            return GrantProgress(wait_seconds=progress.wait_seconds, problem=progress.problem)
+        self._grant = None
+        await self._enrolled(asked.server, progress.enrolled, asked.root_sha256)
+        await self._wait_for_first()
+        return GrantProgress(wait_seconds=0.0, enrolment=self.enrolment())
 
     async def _wait_for_first(self) -> None:
         await self.accept()

@@ -17,6 +17,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, get_args
 import msgspec
 from sdbus import dbus_method_async_override, get_current_message
 from twinhull_policy.api.interface import (
+    FINGERPRINT_LIMIT,
+    INITIATOR_LIMIT,
     LOG_LIMIT,
     PORT_LIMIT,
     RULES,
@@ -75,10 +77,7 @@ def guarded(
 
     async def wrapper(self: DaemonService, /, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            sender = get_current_message().sender
-            if sender is None:
-                raise ArgumentOutOfBounds(argument="sender", detail="the call has no sender")
-            await self.authority.check(sender, action)
+            await self.authority.check(_sender(), action)
             return await method(self, *args, **kwargs)
         except TwinhullError as error:
             raise _as_bus_error(error) from error
@@ -88,6 +87,24 @@ def guarded(
 
     functools.update_wrapper(wrapper, method)
     return dbus_method_async_override()(wrapper)
+
+
+def _sender() -> str:
+    """The unique name on the bus of who calls; the bus never gives one twice."""
+    sender = get_current_message().sender
+    if sender is None:
+        raise ArgumentOutOfBounds(argument="sender", detail="the call has no sender")
+    return sender
+
+
+def _check_url(untrusted_url: str) -> None:
+    if (
+        len(untrusted_url) > URL_LIMIT
+        or not untrusted_url.isprintable()
+        or not untrusted_url.startswith("https://")
+    ):
+        detail = f"an https:// address of at most {URL_LIMIT} characters"
+        raise ArgumentOutOfBounds(argument="URL", detail=detail)
 
 
 def _partition(untrusted_name: str) -> Partition:
@@ -149,15 +166,27 @@ class DaemonService(DaemonInterface):
 
     @guarded
     async def enrol(self, url: str, token: int) -> str:
-        if len(url) > URL_LIMIT or not url.isprintable() or not url.startswith("https://"):
-            raise ArgumentOutOfBounds(
-                argument="URL", detail=f"an https:// address of at most {URL_LIMIT} characters"
-            )
+        _check_url(url)
         secret = await asyncio.to_thread(read_secret, token)
         try:
             return _json(await self.core.enrol(url, secret))
         finally:
             wipe(secret)
+
+    @guarded
+    async def begin_device_grant(self, url: str, initiator: str) -> str:
+        _check_url(url)
+        if len(initiator) > INITIATOR_LIMIT or not initiator.isprintable():
+            raise ArgumentOutOfBounds(
+                argument="initiator", detail=f"at most {INITIATOR_LIMIT} printable characters"
+            )
+        return _json(await self.core.begin_grant(url, initiator, _sender()))
+
+    @guarded
+    async def poll_device_grant(self, server_fingerprint: str) -> str:
+        if len(server_fingerprint) > FINGERPRINT_LIMIT:
+            raise ArgumentOutOfBounds(argument="fingerprint", detail="as the approval page shows it")
+        return _json(await self.core.poll_grant(server_fingerprint, _sender()))
 
     @guarded
     async def create_partition(self, name: str, passphrase: int) -> None:

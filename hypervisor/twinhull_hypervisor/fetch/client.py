@@ -25,6 +25,27 @@ class Enrolled(msgspec.Struct, frozen=True):
     server: str
 
 
+class GrantPrompt(msgspec.Struct, frozen=True):
+    """A request to be let in, as it is shown to a person. Times in seconds, hashes in hexadecimal."""
+
+    server: str
+    user_code: str
+    verification_uri: str
+    verification_uri_complete: str
+    expires_in: int
+    key_sha256: str
+    root_sha256: str
+    ca_sha256: str
+
+
+class GrantProgress(msgspec.Struct, frozen=True):
+    """What came of a request so far. ``wait_seconds``: until it is worth asking again."""
+
+    wait_seconds: float
+    problem: str = ""
+    enrolled: Enrolled | None = None
+
+
 class FetchState(msgspec.Struct, frozen=True):
     """How fetch stands with the server; strings are empty and numbers 0 before enrolment."""
 
@@ -83,6 +104,21 @@ class FetchClient:
             return self._call("enrol", Enrolled, arguments, fds=[reading], timeout=300.0)
         finally:
             os.close(reading)
+
+    def grant(self, url: str, initiator: str) -> GrantPrompt:
+        """Ask the server at ``url`` to let this laptop in; it is told that ``initiator`` has started this."""
+        arguments = {"url": url, "initiator": initiator}
+        return self._call("grant", GrantPrompt, arguments, timeout=180.0)
+
+    def grant_poll(self, agreed: GrantPrompt, wireguard_public_key: str) -> GrantProgress:
+        """Ask whether it was let in, and enrol once it was. ``agreed`` is what a person has compared."""
+        arguments = {
+            "wireguard_public_key": wireguard_public_key,
+            "server": agreed.server,
+            "root_sha256": agreed.root_sha256,
+            "ca_sha256": agreed.ca_sha256,
+        }
+        return self._call("grant_poll", GrantProgress, arguments, timeout=300.0)
 
     def state(self) -> FetchState:
         """How fetch stands with the server."""

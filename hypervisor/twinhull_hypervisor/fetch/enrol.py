@@ -51,7 +51,9 @@ async def enrol(
         TrustError: the server's root is not the one of the token, or its rotations do not follow.
         BadServerAnswer: anything else that does not fit.
     """
-    server_ca = await _pinned_ca(server, token)
+    server_ca, ca_sha256 = await fetch_ca(server)
+    if ca_sha256 != token.ca_sha256:
+        raise WrongServer
     key = store.key()
     request = {
         "token": format_token(token),
@@ -85,8 +87,12 @@ async def enrol(
     return identity
 
 
-async def _pinned_ca(server: str, token: EnrolmentToken) -> str:
-    """The server's CA, PEM: fetched over an unverified connection, then checked against the token."""
+async def fetch_ca(server: str) -> tuple[str, str]:
+    """The CA that a server says it has (PEM) and the SHA-256 of its DER, over an unverified connection.
+
+    Nothing makes it the right one but that hash, which the caller compares or has compared. Raises
+    ServerUnreachable, BadServerAnswer.
+    """
     unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     unverified.check_hostname = False
     unverified.verify_mode = ssl.CERT_NONE
@@ -96,9 +102,8 @@ async def _pinned_ca(server: str, token: EnrolmentToken) -> str:
         certificate = x509.load_pem_x509_certificate(untrusted_ca)
     except ValueError as error:
         raise BadServerAnswer(detail="its CA is not a certificate") from error
-    if hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest() != token.ca_sha256:
-        raise WrongServer
-    return certificate.public_bytes(Encoding.PEM).decode()
+    pem = certificate.public_bytes(Encoding.PEM).decode()
+    return pem, hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()
 
 
 def _start_repository(layout: Layout, roots: list[bytes]) -> None:

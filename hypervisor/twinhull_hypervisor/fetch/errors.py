@@ -72,6 +72,36 @@ class BodyMissing(TwinhullError):
     next_step = "Nothing to do: the last policy stays in force and it is tried again."
 
 
+class GrantDenied(TwinhullError):
+    """The request to let this laptop in was refused."""
+
+    code = "TH-ENR-010"
+    blame = Blame.DENIED
+    next_step = "Ask your administrator why; then run the command again for a new code."
+
+
+class GrantExpired(TwinhullError):
+    """Nobody let this laptop in before its code expired."""
+
+    code = "TH-ENR-011"
+    next_step = "Run the command again for a new code, and have somebody ready who can answer it."
+
+
+class GrantForAnotherServer(TwinhullError):
+    """The server let this laptop in with a token for another server than the one shown."""
+
+    code = "TH-ENR-012"
+    blame = Blame.DENIED
+    next_step = "Nothing was enrolled. Somebody may be between you and the server; tell your administrator."
+
+
+class NoGrant(TwinhullError):
+    """No request to be let in is waiting that belongs to this command."""
+
+    code = "TH-ENR-013"
+    next_step = "Run 'twinhull enroll URL --device-code' again; another one may have taken its place."
+
+
 class RepositoryRefused(TwinhullError):
     """The repository was refused: {detail}."""
 

@@ -16,6 +16,8 @@ from yarl import URL
 from .errors import BadServerAddress, BadServerAnswer, ServerUnreachable, WrongServer
 from .limits import LIMITS, FetchLimits
 
+FORM = "application/x-www-form-urlencoded"
+
 
 def check_url(untrusted_url: str) -> str:
     """The server's address in its one form, ``https://host[:port]``. Raises BadServerAddress."""
@@ -62,6 +64,23 @@ class FleetClient:
         """POST JSON. Raises like :meth:`request`."""
         return await self.request("POST", path, limit, body)
 
+    async def form(self, path: str, body: bytes, limit: int) -> tuple[int, bytes]:
+        """POST an OAuth form; the status and the answer, which is a refusal of OAuth's if it is not 200.
+
+        Raises like :meth:`request`.
+        """
+        try:
+            async with (
+                asyncio.timeout(self._limits.request_seconds),
+                self._send("POST", path, body, {"Content-Type": FORM}) as response,
+            ):
+                untrusted_answer = await _bounded(response, limit)
+        except TimeoutError as error:
+            raise ServerUnreachable(server=self.server, detail="it does not answer in time") from error
+        if response.status != 200 and (refusal := _report(untrusted_answer)) is not None:
+            raise refusal
+        return response.status, untrusted_answer
+
     async def request(self, method: str, path: str, limit: int, body: bytes | None = None) -> bytes:
         """One request with a bounded answer, within ``LIMITS.request_seconds``.
 
@@ -85,13 +104,22 @@ class FleetClient:
         self, method: str, path: str, *, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """A successful response whose body is still to be read. Raises like :meth:`request`."""
-        arguments: dict[str, Any] = {"data": body, "headers": headers or {}, "allow_redirects": False}
+        sent = dict(headers or {})
         if body is not None:
-            arguments["headers"]["Content-Type"] = "application/json"
+            sent["Content-Type"] = "application/json"
+        async with self._send(method, path, body, sent) as response:
+            if response.status != 200:
+                raise _refusal(response.status, await _bounded(response, LIMITS.error_bytes))
+            yield response
+
+    @asynccontextmanager
+    async def _send(
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str]
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Whatever response there is; failures of the connection are ours also while it is read."""
+        arguments: dict[str, Any] = {"data": body, "headers": headers, "allow_redirects": False}
         try:
             async with self._session.request(method, f"{self.server}{path}", **arguments) as response:
-                if response.status != 200:
-                    raise _refusal(response.status, await _bounded(response, LIMITS.error_bytes))
                 yield response
         except aiohttp.ClientConnectorCertificateError as error:
             raise WrongServer from error
@@ -110,9 +138,14 @@ async def _bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
 
 
 def _refusal(status: int, untrusted_body: bytes) -> TwinhullError:
+    return _report(untrusted_body) or BadServerAnswer(detail=f"HTTP status {status}")
+
+
+def _report(untrusted_body: bytes) -> RemoteError | None:
+    """The server's own words, if it is them."""
     try:
         report = msgspec.json.decode(untrusted_body, type=ErrorReport)
         Blame(report.blame)
     except (msgspec.MsgspecError, ValueError):
-        return BadServerAnswer(detail=f"HTTP status {status}")
+        return None
     return RemoteError(report)

@@ -20,6 +20,10 @@ class FetchLimits:
     """One server-sent event."""
     report_bytes: int = 32 * 1024
     token_bytes: int = 1024
+    root_bytes: int = 512 * 1024
+    """One version of root.json."""
+    grant_interval_seconds: float = 60.0
+    """Longest time between two questions about a device grant."""
     root_rotations: int = 256
     bodies: int = 8
     connect_seconds: float = 20.0

@@ -17,15 +17,16 @@ import msgspec
 from securesystemslib.signer import CryptoSigner
 from twinhull_policy.trust.documents import ImageReference
 from twinhull_policy.trust.receipt import parse_receipt, sign_receipt
-from twinhull_policy.trust.token import parse_token
+from twinhull_policy.trust.token import EnrolmentToken, parse_token
 
 from .. import ipc
 from . import outside
 from .durable import locked, remove_tree
 from .enrol import enrol
-from .errors import BadArguments, EnrolledWithAnother, LocalFailure, NotEnrolled
+from .errors import BadArguments, EnrolledWithAnother, LocalFailure, NoGrant, NotEnrolled
 from .fleet_client import check_url
 from .follow import Follower
+from .grant import Grant, begin
 from .identity import Identity, IdentityStore
 from .images import Images
 from .layout import Layout
@@ -47,11 +48,30 @@ class Event(msgspec.Struct, frozen=True):
 INBOX, STATE = Event("inbox"), Event("state")
 
 
+WireguardKey = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9+/]{43}=$")]
+
+
 class EnrolArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Arguments of ``enrol``."""
 
     url: str
-    wireguard_public_key: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9+/]{43}=$")]
+    wireguard_public_key: WireguardKey
+
+
+class GrantArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Arguments of ``grant``."""
+
+    url: str
+    initiator: Annotated[str, msgspec.Meta(max_length=100)]
+
+
+class GrantPollArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Arguments of ``grant_poll``: what the person agreed to, as ``grant`` said it."""
+
+    wireguard_public_key: WireguardKey
+    server: str
+    root_sha256: str
+    ca_sha256: str
 
 
 class ReportArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,6 +92,7 @@ class Service:
         self._changing = asyncio.Lock()
         self._follower: Follower | None = None
         self._following: asyncio.Task[None] | None = None
+        self._grant: Grant | None = None
 
     def start(self) -> None:
         """Begin to follow the server if enrolled."""
@@ -89,6 +110,8 @@ class Service:
         """The closed set of verbs for :func:`twinhull_hypervisor.ipc.serve`, on one connection."""
         return {
             "enrol": self._verb_enrol,
+            "grant": self._verb_grant,
+            "grant_poll": self._verb_grant_poll,
             "state": self._verb_state,
             "watch": lambda _arguments, fds: self._verb_watch(connection, fds),
             "sync": self._verb_sync,
@@ -105,25 +128,48 @@ class Service:
         token = parse_token(_read_secret(fds[0]))
         server = check_url(arguments.url)
 
-        async def run() -> Identity:
+        identity = self._in_loop(self._enrol(server, token, arguments.wireguard_public_key))
+        return _enrolled(identity)
+
+    async def _enrol(self, server: str, token: EnrolmentToken, wireguard_public_key: str) -> Identity:
+        async with self._changing:
+            identity = self._store.load()
+            if identity is not None and identity.server != server:
+                raise EnrolledWithAnother(server=identity.server)
+            if identity is None:
+                identity = await enrol(self._layout, self._store, server, token, wireguard_public_key)
+                log.info("enrolled server=%s device=%s", server, identity.device_id)
+                self._follow(identity)
+            return identity
+
+    def _verb_grant(self, untrusted: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        arguments = _arguments(untrusted, GrantArguments, fds)
+
+        async def run() -> Grant:
             async with self._changing:
                 identity = self._store.load()
-                if identity is not None and identity.server != server:
+                # With the same server, core may not have heard how an enrolment ended.
+                if identity is not None and identity.server != check_url(arguments.url):
                     raise EnrolledWithAnother(server=identity.server)
-                if identity is None:
-                    key = arguments.wireguard_public_key
-                    identity = await enrol(self._layout, self._store, server, token, key)
-                    log.info("enrolled server=%s device=%s", server, identity.device_id)
-                    self._follow(identity)
-                return identity
+                return await begin(self._store, arguments.url, arguments.initiator)
 
-        identity = self._in_loop(run())
-        return {
-            "tenant": identity.tenant,
-            "device_id": identity.device_id,
-            "enrol_epoch": identity.enrol_epoch,
-            "server": identity.server,
-        }
+        self._grant = grant = self._in_loop(run())
+        log.info("device grant asked server=%s", grant.prompt.server)
+        return msgspec.structs.asdict(grant.prompt)
+
+    def _verb_grant_poll(self, untrusted: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        asked = _arguments(untrusted, GrantPollArguments, fds)
+        grant = self._grant
+        agreed = (asked.server, asked.root_sha256, asked.ca_sha256)
+        prompt = None if grant is None else grant.prompt
+        if grant is None or prompt is None or agreed != (prompt.server, prompt.root_sha256, prompt.ca_sha256):
+            raise NoGrant
+        token = self._in_loop(grant.poll())
+        if token is None:
+            return {"wait_seconds": grant.wait_seconds(), "problem": grant.problem}
+        identity = self._in_loop(self._enrol(asked.server, token, asked.wireguard_public_key))
+        self._grant = None
+        return {"wait_seconds": 0.0, "problem": "", "enrolled": _enrolled(identity)}
 
     def _verb_state(self, _untrusted: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         _refuse_descriptors(fds)
@@ -267,6 +313,15 @@ def _arguments(untrusted: dict[str, Any], kind: type[T], fds: list[int], descrip
         for fd in fds:
             os.close(fd)
         raise BadArguments(detail=str(error)) from error
+
+
+def _enrolled(identity: Identity) -> dict[str, Any]:
+    return {
+        "tenant": identity.tenant,
+        "device_id": identity.device_id,
+        "enrol_epoch": identity.enrol_epoch,
+        "server": identity.server,
+    }
 
 
 def _refuse_descriptors(fds: list[int]) -> None:

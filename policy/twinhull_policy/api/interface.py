@@ -26,6 +26,8 @@ ERROR_NAME = "org.twinhull.Error"
 SECRET_LIMIT = 1024
 """Longest secret accepted through a pipe, bytes."""
 URL_LIMIT = 256
+INITIATOR_LIMIT = 100
+FINGERPRINT_LIMIT = 100
 LOG_LIMIT = 1000
 PORT_LIMIT = 40
 """Longest name of a port or device, characters; a chain of five hubs (USB 2.0, 4.1.1) takes fewer."""
@@ -52,6 +54,8 @@ RULES: dict[str, Rule] = {
     "list_devices": Rule("org.twinhull.read"),
     "get_log": Rule("org.twinhull.log"),
     "enrol": Rule("org.twinhull.enrol"),
+    "begin_device_grant": Rule("org.twinhull.enrol"),
+    "poll_device_grant": Rule("org.twinhull.read"),
     "create_partition": Rule("org.twinhull.partition"),
     "start_partition": Rule("org.twinhull.partition"),
     "stop_partition": Rule("org.twinhull.partition"),
@@ -99,6 +103,24 @@ class DaemonInterface(DbusInterfaceCommonAsync, interface_name=INTERFACE):
 
         Returns an :class:`~twinhull_policy.api.types.EnrolmentInfo` once the certificate is held and the
         first statement is in force. Asking again for the same server while enrolled changes nothing.
+        """
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="ss", result_signature="s", flags=DbusUnprivilegedFlag)
+    async def begin_device_grant(self, url: str, initiator: str) -> str:
+        """Ask the server at ``url`` to let this laptop in without a token (RFC 8628).
+
+        ``initiator`` (at most INITIATOR_LIMIT characters) is who the server is told has started this.
+        Returns a :class:`~twinhull_policy.api.types.GrantPrompt` for the person; an earlier request is over.
+        """
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="s", result_signature="s", flags=DbusUnprivilegedFlag)
+    async def poll_device_grant(self, server_fingerprint: str) -> str:
+        """Ask what came of it, and enrol if it was granted; only for the caller that began it.
+
+        ``server_fingerprint`` is what the person has compared; without it nothing is enrolled. Returns a
+        :class:`~twinhull_policy.api.types.GrantProgress`. Who stops asking has cancelled.
         """
         raise NotImplementedError
 

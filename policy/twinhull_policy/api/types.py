@@ -97,6 +97,33 @@ class EnrolmentInfo(Struct, frozen=True):
     """Whether the push stream is open now."""
 
 
+class GrantPrompt(Struct, frozen=True):
+    """What a person compares before a laptop is let in without a token (RFC 8628)."""
+
+    server: str
+    user_code: str
+    verification_uri: str
+    verification_uri_complete: str
+    """With the code in it, for a QR code; may be empty."""
+    expires_in: int
+    """Seconds."""
+    key_sha256: str
+    """Of this laptop's key, as the approval page shows it."""
+    server_fingerprint: str
+    """Of what the server would have this laptop trust, as the approval page shows it."""
+
+
+class GrantProgress(Struct, frozen=True):
+    """What came of a request to be let in."""
+
+    wait_seconds: float
+    """Until it is worth asking again."""
+    problem: str = ""
+    """Why the server could not be asked; empty when it could."""
+    enrolment: EnrolmentInfo | None = None
+    """Once this laptop is enrolled."""
+
+
 class PolicyInfo(Struct, frozen=True):
     """The policy in force."""
 

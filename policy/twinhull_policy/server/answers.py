@@ -23,6 +23,7 @@ HTTP_STATUS: dict[type[TwinhullError], int] = {
     e.SignInNeeded: 401,
     e.SignInRefused: 401,
     e.NotFound: 404,
+    e.NoConsole: 404,
     e.UnknownGroup: 404,
     e.UnknownDevice: 404,
     e.UnknownToken: 404,

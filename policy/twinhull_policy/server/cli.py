@@ -23,6 +23,7 @@ from twinhull_policy.server import (
     setup,
 )
 from twinhull_policy.server import storage as s
+from twinhull_policy.server.admin_app import device_grants
 from twinhull_policy.server.errors import BadSetting, FileUnreadable, StorageFailed
 from twinhull_policy.server.layout import Layout
 from twinhull_policy.trust.policy_body import sign_policy
@@ -105,6 +106,12 @@ def serve_command(
     """Serve laptops, and administrators, until stopped; the log goes to stderr."""
     administrators = _address("--admin-listen", admin_listen) if admin_listen else None
     serve.run(_layout(context), _address("--listen", listen), administrators)
+
+
+@app.command()
+def fingerprint(context: Context) -> None:
+    """Print this server's fingerprint, which laptops without a token show (docs/enrolment.md)."""
+    output.result(device_grants(_layout(context), _storage(context)).server_fingerprint)
 
 
 @token.command("new")

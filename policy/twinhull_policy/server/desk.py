@@ -94,6 +94,7 @@ class Desk:
                 total[health] = total.get(health, 0) + number
             return t.Overview(
                 tenant=settings.get(tx, "tenant"),
+                server_fingerprint=self.grants.server_fingerprint,
                 devices=sum(total.values()),
                 by_health=total,
                 silent=devices.silent_count(tx, now - SILENT_SECONDS),

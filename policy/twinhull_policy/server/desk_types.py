@@ -76,9 +76,11 @@ class GroupCount(Told, frozen=True, kw_only=True):
 
 
 class Overview(Told, frozen=True, kw_only=True):
-    """The fleet at a glance. ``problems`` are what failed devices report, most frequent first."""
+    """The fleet at a glance. ``problems`` are what failed devices report, most frequent first;
+    ``server_fingerprint`` is what laptops that ask to be let in show."""
 
     tenant: str
+    server_fingerprint: str
     devices: int
     by_health: dict[Health, int]
     silent: int

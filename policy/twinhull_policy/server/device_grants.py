@@ -21,6 +21,7 @@ from twinhull_policy.server.enrolment import hash_secret
 from twinhull_policy.server.limits import LIMITS
 from twinhull_policy.server.pki import check_csr, key_sha256
 from twinhull_policy.server.store import audit, grants, groups, tokens
+from twinhull_policy.trust.fingerprint import server_fingerprint
 from twinhull_policy.trust.token import EnrolmentToken, format_token
 
 ALPHABET = "BCDFGHJKLMNPQRSTVWXZ"
@@ -82,6 +83,11 @@ class DeviceGrants:
         self._console = ""
         self._clock = clock
 
+    @property
+    def server_fingerprint(self) -> str:
+        """What a person compares with the laptop's screen."""
+        return server_fingerprint(self._root_sha256, self._ca_sha256)
+
     def open_at(self, port: int) -> None:
         """From now on there is a console at this port to answer requests in."""
         self._console = f"https://{self._host}:{port}/grants"
@@ -89,10 +95,10 @@ class DeviceGrants:
     def begin(self, untrusted_csr: str, untrusted_initiator: str, address: str) -> DeviceAuthorization:
         """A laptop asks. ``untrusted_initiator`` is who it says started this, for the person to recognise.
 
-        Raises BadRequest, GrantsFull, NotFound when there is no console to answer it in.
+        Raises BadRequest, GrantsFull, NoConsole.
         """
         if not self._console:
-            raise e.NotFound
+            raise e.NoConsole
         key = key_sha256(check_csr(untrusted_csr))
         now = self._clock()
         device_code = secrets.token_urlsafe(32)

@@ -362,3 +362,10 @@ class RemoteUnreachable(TwinhullError):
     code = "TH-SRV-058"
     blame = Blame.UNREACHABLE
     next_step = "Check the address, the port of --admin-listen, and the CA file."
+
+
+class NoConsole(TwinhullError):
+    """This server has no console where somebody could let a laptop in."""
+
+    code = "TH-SRV-059"
+    next_step = "Enrol with a token, or have the server started with --admin-listen."

@@ -113,7 +113,7 @@ _LAPTOPS: tuple[Operation, ...] = (
         DeviceAuthorization,
         DeviceAuthorizationRequest,
         form=True,
-        refusals=(e.GrantsFull, e.NotFound),
+        refusals=(e.GrantsFull, e.NoConsole),
         example={"client_id": "twinhull", "csr": _CSR, "initiator": "the front desk"},
     ),
     Operation(

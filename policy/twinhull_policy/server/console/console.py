@@ -331,7 +331,9 @@ class Console:
         groups = await self._ask(self._desk.group_list, who)
         untrusted_code = request.query.get("code", "")
         code = normal_code(untrusted_code) if untrusted_code else ""
-        return self._render("grants.html", who, "/grants", waiting=waiting, groups=groups, code=code)
+        fingerprint = self._desk.grants.server_fingerprint
+        found = {"waiting": waiting, "groups": groups, "code": code, "fingerprint": fingerprint}
+        return self._render("grants.html", who, "/grants", **found)
 
     async def _decide(self, _request: web.Request, who: Who, form: Form) -> web.StreamResponse:
         if form.pop("answer", "") != "approve":
