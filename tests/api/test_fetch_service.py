@@ -17,6 +17,7 @@ from twinhull_hypervisor.fetch.client import ImageProgress
 from twinhull_hypervisor.fetch.download import partial_path
 from twinhull_hypervisor.fetch.inbox import named_bodies
 from twinhull_policy.errors import RemoteError
+from twinhull_policy.server.layout import Layout
 
 from tests.support.fleet_processes import PATIENCE, WIREGUARD_KEY, FetchService, FleetServer
 from tests.support.tls_proxy import TlsProxy
@@ -151,6 +152,27 @@ async def test_server_with_another_ca_refused(
     url = f"https://localhost:{proxy.port}"
     assert await asyncio.to_thread(refused, fetch, server, server.token(), url) == "TH-ENR-003"
     assert proxy.requests == ["GET /v1/ca"]
+
+
+async def test_long_polls_where_a_proxy_holds_the_stream_back(
+    server: FleetServer, fetch: FetchService, tmp_path: Path
+) -> None:
+    """The company's own proxy reads each answer whole: of a stream nothing comes, of a poll everything."""
+    first = server.publish_example(tmp_path)
+    async with TlsProxy(tmp_path, server.port, Layout(server.directory)) as proxy:
+        proxy.identity = fetch.directory / "identity"
+        url = f"https://localhost:{proxy.port}"
+        device_id = (await asyncio.to_thread(fetch.enrol, server, None, url)).device_id
+        await until(fetch, lambda: fetch.client.state().connected)
+        assert has(fetch, first)
+        assert proxy.requests.count("GET /v1/stream") == 1
+        for version in ("second", "third"):
+            published = await asyncio.to_thread(server.publish_example, tmp_path, version)
+            await until(fetch, lambda: has(fetch, published))  # noqa: B023 - awaited in the same round
+        assert proxy.requests.count("GET /v1/stream") == 1
+        await asyncio.to_thread(server.cli, "device", "revoke", device_id)
+        await until(fetch, lambda: "revoked" in fetch.client.state().error)
+        assert not fetch.client.state().connected
 
 
 async def test_revoked_device_is_cut_off(server: FleetServer, fetch: FetchService) -> None:

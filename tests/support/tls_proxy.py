@@ -1,9 +1,13 @@
-"""Somebody in the middle: TLS with a CA of its own before the real server."""
+"""Somebody in the middle: TLS with a CA of its own before the real server, or with the server's own key.
+
+It reads an answer whole before it passes any of it on, as proxies that buffer do: of a stream, nothing comes.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import ssl
 from pathlib import Path
 
@@ -17,16 +21,20 @@ class TlsProxy:
     Attributes:
         port: where it listens.
         requests: method and path of every request that got through its TLS.
+        identity: directory with the laptop's certificate and key, once there is one, to go on as the laptop.
     """
 
-    def __init__(self, directory: Path, upstream: int) -> None:
+    def __init__(self, directory: Path, upstream: int, own: Layout | None = None) -> None:
+        """``own``: the layout whose server certificate it uses, for the company's own proxy."""
         self.port = 0
         self.requests: list[str] = []
+        self.identity: Path | None = None
         self._upstream = upstream
-        layout = Layout(directory / "proxy")
-        for path in (layout.directory, layout.offline, layout.online):
-            path.mkdir()
-        make_authorities(layout, "localhost", "other")
+        layout = own or Layout(directory / "proxy")
+        if own is None:
+            for path in (layout.directory, layout.offline, layout.online):
+                path.mkdir()
+            make_authorities(layout, "localhost", "other")
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(server_certificate_path(layout), server_key_path(layout))
         self._tasks: set[asyncio.Task[None]] = set()
@@ -51,8 +59,12 @@ class TlsProxy:
             self.requests.append(" ".join(head.split(b" ")[i].decode() for i in (0, 1)))
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            if self.identity is not None and (self.identity / "certificate.pem").exists():
+                context.load_cert_chain(self.identity / "certificate.pem", self.identity / "device.key")
             above, below = await asyncio.open_connection("127.0.0.1", self._upstream, ssl=context)
-            below.write(head.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+            length = re.search(rb"(?i)\r\ncontent-length: *([0-9]+)", head)
+            body = await reader.readexactly(int(length[1])) if length else b""
+            below.write(head.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + body)
             writer.write(await above.read())
             await writer.drain()
             below.close()

@@ -102,6 +102,13 @@ class NoGrant(TwinhullError):
     next_step = "Run 'twinhull enroll URL --device-code' again; another one may have taken its place."
 
 
+class StreamHeldBack(TwinhullError):
+    """Nothing of the push stream has arrived within {seconds} seconds."""
+
+    code = "TH-ENR-014"
+    next_step = "Nothing to do: the server is asked in another way."
+
+
 class RepositoryRefused(TwinhullError):
     """The repository was refused: {detail}."""
 

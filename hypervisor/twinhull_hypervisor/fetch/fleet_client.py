@@ -103,12 +103,12 @@ class FleetClient:
     async def open(
         self, method: str, path: str, *, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """A successful response whose body is still to be read. Raises like :meth:`request`."""
+        """A response of status 200 or 204, its body still to be read. Raises like :meth:`request`."""
         sent = dict(headers or {})
         if body is not None:
             sent["Content-Type"] = "application/json"
         async with self._send(method, path, body, sent) as response:
-            if response.status != 200:
+            if response.status not in (200, 204):
                 raise _refusal(response.status, await _bounded(response, LIMITS.error_bytes))
             yield response
 

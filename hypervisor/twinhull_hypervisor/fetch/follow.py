@@ -1,4 +1,9 @@
-"""Following the server: one push stream, opened again with full-jitter back-off, and a jittered reconcile."""
+"""Following the server: one push stream, opened again with full-jitter back-off, and a jittered reconcile.
+
+The server writes to a stream as soon as it is open. Where nothing of it arrives although another request is
+answered at once, something between holds streams back; then the laptop asks in long polls, which end, and
+tries the stream again later.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +12,13 @@ import logging
 import random
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Iterator
 
-import aiohttp
 import msgspec
 from twinhull_policy.errors import TwinhullError
 
 from . import inbox
-from .errors import BadServerAnswer, ServerUnreachable
+from .errors import BadServerAnswer, ServerUnreachable, StreamHeldBack
 from .fleet_client import FleetClient
 from .http import PoolFetcher
 from .identity import Identity, IdentityStore, check_certificate, pinned_context
@@ -52,12 +56,18 @@ class Follower:
         self._receiving = asyncio.Lock()
         self._last_id = ""
         self._fruitful = False
+        self._refreshing: asyncio.Future[str] | None = None
 
     async def run(self) -> None:
         """Follow for ever; returns only when cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._stream_for_ever())
             tasks.create_task(self._reconcile_for_ever())
+
+    async def settled(self) -> None:
+        """Wait until nothing of this follower, which has been cancelled, writes any more."""
+        if self._refreshing is not None:
+            await asyncio.wait([self._refreshing])
 
     async def sync(self) -> None:
         """Fetch the newest statement and what it names now. Raises like ``FleetClient.request``."""
@@ -91,7 +101,10 @@ class Follower:
             began = time.monotonic()
             try:
                 await self._renew_if_due()
-                await self._stream()
+                try:
+                    await self._stream()
+                except StreamHeldBack:
+                    await self._poll()
                 error = "the server closed the connection"
             except (TwinhullError, OSError) as caught:
                 error = str(caught)
@@ -107,29 +120,67 @@ class Follower:
             await asyncio.sleep(random.uniform(0, longest))  # noqa: S311
 
     async def _stream(self) -> None:
+        """Follow the stream until it ends. Raises StreamHeldBack, and like ``FleetClient.open``."""
         headers = {"Accept": "text/event-stream"}
         if self._last_id:
             headers["Last-Event-ID"] = self._last_id
-        async with self._client() as client, client.open("GET", "/v1/stream", headers=headers) as response:
-            self._set(connected=True, error="")
-            log.info("stream open server=%s", self.identity.server)
-            try:
-                # The certificate is good for the connection's beginning only; renew by coming back.
-                async with asyncio.timeout(max(60.0, self.identity.renewal_at() - time.time())):
-                    async for event_id, data in _events(response):
+        loop = asyncio.get_running_loop()
+        events, heard = _Events(), False
+        try:
+            async with (
+                self._client() as client,
+                asyncio.timeout(LIMITS.held_seconds) as patience,
+                client.open("GET", "/v1/stream", headers=headers) as response,
+            ):
+                async for chunk in response.content.iter_any():
+                    if not heard:
+                        heard = True
+                        # The certificate is good for the connection's beginning only; renew by coming back.
+                        patience.reschedule(loop.time() + max(60.0, self.identity.renewal_at() - time.time()))
+                        self._set(connected=True, error="")
+                        log.info("stream open server=%s", self.identity.server)
+                    for event_id, data in events.feed(chunk):
                         await self._receive(client, data)
                         self._last_id = event_id
                         self._fruitful = True
-            except TimeoutError as error:
-                if time.time() < self.identity.renewal_at():
-                    raise ServerUnreachable(server=client.server, detail="the stream went silent") from error
+        except TimeoutError as error:
+            if not heard:
+                raise StreamHeldBack(seconds=round(LIMITS.held_seconds)) from error
+            if time.time() < self.identity.renewal_at():
+                raise ServerUnreachable(server=client.server, detail="the stream went silent") from error
+
+    async def _poll(self) -> None:
+        """Ask in long polls for a while. Raises like ``FleetClient.request``, soon if nothing is answered."""
+        async with self._client() as client:
+            async with asyncio.timeout(LIMITS.held_seconds):
+                await self._ask(client, 0)
+            log.info("stream held back, polling server=%s", self.identity.server)
+            # Jittered, so that an office behind one proxy does not try its streams in step.
+            until = time.monotonic() + LIMITS.polling_seconds * random.uniform(0.5, 1.5)  # noqa: S311
+            self._set(connected=True, error="")
+            while time.monotonic() < until and time.time() < self.identity.renewal_at():
+                began = time.monotonic()
+                await self._ask(client, LIMITS.long_poll_seconds)
+                self._fruitful = True
+                # Whoever answers at once with nothing new is not asked in a circle.
+                await asyncio.sleep(max(0.0, LIMITS.poll_pause_seconds - (time.monotonic() - began)))
+
+    async def _ask(self, client: FleetClient, wait: int) -> None:
+        untrusted_statement = await client.get(
+            f"/v1/statement?after={self._last_id or 0}&wait={wait}", LIMITS.statement_bytes
+        )
+        if untrusted_statement:
+            await self._receive(client, untrusted_statement)
+            self._last_id = str(max(int(self._last_id or 0), inbox.sequence(untrusted_statement)))
 
     async def _receive(self, client: FleetClient, untrusted_statement: bytes) -> None:
         """Bring what a statement needs, then put it in the inbox and tell."""
         async with self._receiving:
             names = inbox.named_bodies(untrusted_statement)
             await inbox.bring_bodies(self._layout, client, names)
-            problem = await asyncio.to_thread(self._refresh)
+            # Not cancelled with us: a thread cannot be, and whoever forgets the enrolment has to wait for it.
+            self._refreshing = asyncio.ensure_future(asyncio.to_thread(self._refresh))
+            problem = await asyncio.shield(self._refreshing)
             changed = inbox.put_statement(self._layout, untrusted_statement, names)
         log.info("statement received changed=%s bodies=%d", changed, len(names))
         self._set(connected=self.connected, error=problem)
@@ -180,14 +231,18 @@ class Follower:
             self._on_state()
 
 
-async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[tuple[str, bytes]]:
-    """Events named ``statement``, as (id, data), from a text/event-stream (WHATWG HTML, section 9.2)."""
-    pending = bytearray()
-    async for chunk in response.content.iter_any():
-        pending += chunk
-        while (end := pending.find(b"\n\n")) >= 0:
-            block = bytes(pending[:end])
-            del pending[: end + 2]
+class _Events:
+    """Events named ``statement`` of a text/event-stream (WHATWG HTML, section 9.2), as its bytes come."""
+
+    def __init__(self) -> None:
+        self._pending = bytearray()
+
+    def feed(self, untrusted_chunk: bytes) -> Iterator[tuple[str, bytes]]:
+        """The events that a chunk completes, as (id, data). Raises BadServerAnswer."""
+        self._pending += untrusted_chunk
+        while (end := self._pending.find(b"\n\n")) >= 0:
+            block = bytes(self._pending[:end])
+            del self._pending[: end + 2]
             fields: dict[str, bytes] = {}
             for line in block.split(b"\n"):
                 name, _, value = line.partition(b":")
@@ -195,5 +250,5 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[tuple[str, 
             if fields.get("event") == b"statement" and "data" in fields:
                 event_id = fields.get("id", b"").decode("ascii", "replace")
                 yield event_id if event_id.isdigit() and len(event_id) < 17 else "", fields["data"]
-        if len(pending) > LIMITS.event_bytes:
+        if len(self._pending) > LIMITS.event_bytes:
             raise BadServerAnswer(detail="an event is too long")

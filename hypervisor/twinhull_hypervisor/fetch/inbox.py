@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import Annotated
 
 import msgspec
 from twinhull_policy.trust.envelope import Envelope
@@ -22,8 +23,14 @@ STATEMENT = "statement.dsse"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
+class _Numbered(msgspec.Struct):
+    """What is read of an unverified statement to ask for a newer one."""
+
+    seq: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
+
 class _Named(msgspec.Struct):
-    """The one thing read of an unverified statement."""
+    """What is read of an unverified statement to bring its bodies."""
 
     policies: list[str]
 
@@ -36,6 +43,15 @@ def named_bodies(untrusted_statement: bytes) -> list[str]:
     except (ValueError, RecursionError):
         return []
     return [name for name in names[: LIMITS.bodies] if _SHA256.fullmatch(name)]
+
+
+def sequence(untrusted_statement: bytes) -> int:
+    """The number a statement says it has; 0 if it cannot be read."""
+    try:
+        payload = msgspec.json.decode(untrusted_statement, type=Envelope).payload
+        return msgspec.json.decode(payload, type=_Numbered).seq
+    except (ValueError, RecursionError):
+        return 0
 
 
 async def bring_bodies(layout: Layout, client: FleetClient, names: list[str]) -> None:

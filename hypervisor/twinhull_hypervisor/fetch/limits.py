@@ -31,6 +31,14 @@ class FetchLimits:
     """One request with its whole answer, images apart."""
     silence_seconds: float = 45.0
     """Without a byte, also on the push stream: the server sends a comment every 15 s."""
+    held_seconds: float = 10.0
+    """From the request for a stream to its first byte, which the server writes at once."""
+    long_poll_seconds: int = 30
+    """A long poll; the server takes at most this."""
+    polling_seconds: float = 1800.0
+    """How long to poll where streams are held back, before a stream is tried again; jittered by half."""
+    poll_pause_seconds: float = 1.0
+    """Shortest time between two polls."""
     slow_window_seconds: float = 30.0
     slow_window_bytes: int = 30 * 1024
     """An image that brings less than this in a window is given up and resumed later."""

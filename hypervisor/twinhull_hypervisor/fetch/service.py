@@ -269,10 +269,13 @@ class Service:
         self._following = self._loop.create_task(self._follower.run())
 
     async def _unfollow(self) -> None:
-        following, self._following, self._follower = self._following, None, None
+        following, self._following = self._following, None
+        follower, self._follower = self._follower, None
         if following is not None:
             following.cancel()
             await asyncio.wait([following])
+        if follower is not None:
+            await follower.settled()
 
 
 def run_service(directory: Path, path: Path, allowed: frozenset[int]) -> None:
