@@ -7,12 +7,16 @@ and what it speaks, it knows nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv6Address
 
 from . import hardening, links
 from .arguments import Address, CorporatePlan
 from .plan import CORPORATE, TUNNEL
 
-ALLOWED = frozenset({"lo", CORPORATE.tap, TUNNEL})
+LOOPBACK = "lo"
+LOOPBACK_ADDRESSES = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
+"""What the kernel gives it when it is up."""
+ALLOWED = frozenset({LOOPBACK, CORPORATE.tap, TUNNEL})
 NAMESPACE = CORPORATE.namespace
 KINDS = {CORPORATE.tap: ("tun",), TUNNEL: ("tun", "wireguard")}
 """What an interface of each name may be, as the kernel says; a tap and wireguard-go's are both "tun"."""
@@ -51,15 +55,31 @@ def missing(wanted: frozenset[str]) -> str:
     return f"{', '.join(absent)} is not in it" if absent else ""
 
 
-def _foreign_route(plan: CorporatePlan | None) -> str:
+def mend(plan: CorporatePlan) -> None:
+    """Remove the policy rules, routes and addresses that may not be in the namespace; what may be stays.
+
+    An interface that may not be in it is not touched: it may be a person's hardware.
+    """
+    links.restore_rules(NAMESPACE)
+    links.remove_routes(NAMESPACE, lambda route: not _is_rightful(route, plan))
+    for name, wanted in _rightful_addresses(plan, links.links(NAMESPACE)).items():
+        kept = [address for address in links.addresses(NAMESPACE, name) if address.ip in wanted]
+        links.set_addresses(NAMESPACE, name, kept)
+
+
+def _is_rightful(route: links.Route, plan: CorporatePlan | None) -> bool:
+    if route.via is not None or not route.unicast or not route.main:
+        return False
+    if route.interface == TUNNEL:
+        return plan is None or route.network in plan.routes or is_own(route, plan)
     own = {address.network for address in CORPORATE.addresses(ipv6=True)}
+    return route.interface == CORPORATE.tap and route.network in own
+
+
+def _foreign_route(plan: CorporatePlan | None) -> str:
     for route in links.routes(NAMESPACE):
-        of_tunnel = route.interface == TUNNEL and route.via is None and route.unicast
-        if of_tunnel and (plan is None or route.network in plan.routes or is_own(route, plan)):
-            continue
-        if route.interface == CORPORATE.tap and route.network in own and route.via is None:
-            continue
-        return f"it has the route {route.network} over {route.interface}"
+        if not _is_rightful(route, plan):
+            return f"it has the route {route.network} over {route.interface}"
     return ""
 
 
@@ -68,14 +88,21 @@ def _foreign_rule() -> str:
     return "" if asked_for else "it has a policy rule that nobody asked for"
 
 
-def _foreign_address(plan: CorporatePlan, present: Mapping[str, links.Link]) -> str:
-    wanted: dict[str, set[Address]] = {
-        TUNNEL: set(plan.addresses),
-        CORPORATE.tap: {address.ip for address in CORPORATE.addresses(ipv6=plan.ipv6)},
+def _rightful_addresses(
+    plan: CorporatePlan, present: Mapping[str, links.Link]
+) -> dict[str, frozenset[Address]]:
+    wanted = {
+        LOOPBACK: frozenset[Address](LOOPBACK_ADDRESSES),
+        TUNNEL: frozenset[Address](plan.addresses),
+        CORPORATE.tap: frozenset[Address](address.ip for address in CORPORATE.addresses(ipv6=plan.ipv6)),
     }
-    for name in wanted.keys() & present.keys():
+    return {name: addresses for name, addresses in wanted.items() if name in present}
+
+
+def _foreign_address(plan: CorporatePlan, present: Mapping[str, links.Link]) -> str:
+    for name, wanted in _rightful_addresses(plan, present).items():
         for address in links.addresses(NAMESPACE, name):
-            if address.ip not in wanted[name]:
+            if address.ip not in wanted:
                 return f"{name} has the address {address}"
     return ""
 

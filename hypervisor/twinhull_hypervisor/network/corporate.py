@@ -72,6 +72,9 @@ class CorporateSide:
             self.adopt()
 
     def _put_in_force(self, plan: CorporatePlan, arguments: CorporateArguments) -> None:
+        rightful = self._rightful(self._memory.recall())
+        if rightful is not None:
+            confinement.mend(rightful)
         namespaces.sysctl(NAMESPACE, {"ipv4/ip_forward": 1})
         if Path("/proc/sys/net/ipv6").exists():
             namespaces.sysctl(NAMESPACE, {"ipv6/conf/all/forwarding": int(plan.ipv6)})

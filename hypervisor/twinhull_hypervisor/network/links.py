@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from socket import AF_INET, AF_INET6
 from typing import Any, TypeVar
 
@@ -16,8 +17,12 @@ from .errors import NetworkChangeFailed
 
 IFF_UP = 0x1
 LOCAL_TABLE = 255
-"""Where the kernel itself keeps the machine's own addresses (ip-route(8)); all other tables are routes."""
+"""Where the kernel itself keeps the machine's own addresses (ip-route(8))."""
+MAIN_TABLE = 254
 UNICAST = 1
+_BY_KERNEL = 2
+"""RTPROT_KERNEL, linux/rtnetlink.h."""
+IPV6 = Path("/proc/sys/net/ipv6")
 IFA_F_NODAD = 0x02
 """No duplicate address detection (rtnetlink(7)): usable at once, on links with one other end."""
 FAMILIES = {4: AF_INET, 6: AF_INET6}
@@ -38,12 +43,16 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route of any table but the kernel's own; ``unicast`` is False for blackholes and the like."""
+    """A route that the kernel did not make by itself.
+
+    ``unicast`` is False for blackholes and the like, ``main`` for every table but the usual one.
+    """
 
     network: Network
     interface: str
     via: Address | None = None
     unicast: bool = True
+    main: bool = True
 
     def __str__(self) -> str:
         return f"{self.network} dev {self.interface}"
@@ -201,24 +210,46 @@ def addresses(namespace: str, name: str) -> list[Interface]:
 
 
 def routes(namespace: str) -> list[Route]:
-    """All routes that nobody but a person or a program made, sorted by network."""
+    """All routes that the kernel does not make by itself, sorted by network; also those in its own table."""
+    names = {link.index: link.name for link in links(namespace).values()}
+    found = _netlink(
+        namespace,
+        lambda ipr: [
+            _route(message, names)
+            for family in FAMILIES.values()
+            for message in ipr.get_routes(family=family)
+            if not _is_kernels(message)
+        ],
+    )
+    return sorted(found, key=lambda route: (by_family(route.network), route.interface))
+
+
+def remove_routes(namespace: str, unwanted: Callable[[Route], bool]) -> None:
+    """Remove whichever of :func:`routes` are not wanted, in any table."""
     names = {link.index: link.name for link in links(namespace).values()}
 
-    def work(ipr: Any) -> list[Route]:
-        found = []
-        for version, family in FAMILIES.items():
-            anywhere = "0.0.0.0" if version == 4 else "::"  # noqa: S104 - no dst is the default route
-            for message in ipr.get_routes(family=family):
-                if (message.get("table") or message["table"]) == LOCAL_TABLE:
-                    continue
-                network = ipaddress.ip_network(f"{message.get('dst') or anywhere}/{message['dst_len']}")
-                gateway = message.get("gateway")
-                via = ipaddress.ip_address(str(gateway)) if gateway else None
-                interface = names.get(message.get("oif"), "?")
-                found.append(Route(network, interface, via, message["type"] == UNICAST))
-        return found
+    def goes(message: Any) -> bool:
+        return _is_ip(message) and not _is_kernels(message) and unwanted(_route(message, names))
 
-    return sorted(_netlink(namespace, work), key=lambda route: (by_family(route.network), route.interface))
+    _netlink(namespace, lambda ipr: ipr.flush_routes(match=goes))
+
+
+def _is_kernels(message: Any) -> bool:
+    """Whether it is one of the machine's own addresses, or a broadcast or multicast that comes with one."""
+    return _table(message) == LOCAL_TABLE and message["proto"] == _BY_KERNEL and message["type"] != UNICAST
+
+
+def _table(message: Any) -> int:
+    return int(message.get("table") or message["table"])
+
+
+def _route(message: Any, names: Mapping[int, str]) -> Route:
+    anywhere = "0.0.0.0" if message["family"] == AF_INET else "::"  # noqa: S104 - no dst is the default route
+    network = ipaddress.ip_network(f"{message.get('dst') or anywhere}/{message['dst_len']}")
+    gateway = message.get("gateway")
+    via = ipaddress.ip_address(str(gateway)) if gateway else None
+    interface = names.get(message.get("oif"), "?")
+    return Route(network, interface, via, message["type"] == UNICAST, _table(message) == MAIN_TABLE)
 
 
 def set_routes(namespace: str, name: str, wanted: Mapping[Network, Address | None]) -> None:
@@ -245,22 +276,42 @@ def set_routes(namespace: str, name: str, wanted: Mapping[Network, Address | Non
 
 def rules(namespace: str) -> frozenset[Rule]:
     """The policy rules of both families."""
+    return frozenset(_netlink(namespace, _rules))
 
-    def work(ipr: Any) -> frozenset[Rule]:
-        return frozenset(
-            Rule(
-                version,
-                int(message.get("priority") or 0),
-                int(message.get("table") or 0),
-                message["action"] == _TO_TABLE
-                and {name for name, _ in message["attrs"]} <= _PLAIN_ATTRIBUTES
-                and message.get("FRA_SUPPRESS_PREFIXLEN") in (None, _NO_SUPPRESSION),
-            )
-            for version, family in FAMILIES.items()
-            for message in ipr.get_rules(family=family)
-        )
 
-    return _netlink(namespace, work)
+def restore_rules(namespace: str) -> None:
+    """Exactly the policy rules that a new namespace has."""
+
+    def work(ipr: Any) -> None:
+        # The ones to be kept first: at no moment is the namespace without a rule that it needs.
+        for rule in DEFAULT_RULES - set(_rules(ipr)):
+            if FAMILIES[rule.version] == AF_INET or IPV6.exists():
+                family = FAMILIES[rule.version]
+                ipr.rule("add", family=family, priority=rule.priority, table=rule.table)
+        ipr.flush_rules(match=lambda message: _is_ip(message) and _rule(message) not in DEFAULT_RULES)
+
+    _netlink(namespace, work)
+
+
+def _rules(ipr: Any) -> list[Rule]:
+    return [_rule(message) for family in FAMILIES.values() for message in ipr.get_rules(family=family)]
+
+
+def _is_ip(message: Any) -> bool:
+    return message["family"] in FAMILIES.values()
+
+
+def _rule(message: Any) -> Rule:
+    return Rule(
+        4 if message["family"] == AF_INET else 6,
+        int(message.get("priority") or 0),
+        int(message.get("table") or 0),
+        message["action"] == _TO_TABLE
+        and not message["flags"]  # "not", for instance
+        and not message["tos"]
+        and {name for name, _ in message["attrs"]} <= _PLAIN_ATTRIBUTES
+        and message.get("FRA_SUPPRESS_PREFIXLEN") in (None, _NO_SUPPRESSION),
+    )
 
 
 def _require(namespace: str, name: str) -> Link:
