@@ -54,6 +54,9 @@ class Keeper:
                 except TwinhullError as error:
                     logger.warning("the tunnel could not be looked after: %s", error.message)
                     seconds = IDLE_SECONDS
+                except Exception:  # whatever it was, the next look may succeed; without us there is none
+                    logger.exception("the tunnel could not be looked after")
+                    seconds = IDLE_SECONDS
                 select.select([self._events.fileno(), self._wake_read], [], [], seconds)
                 for fd in (self._events.fileno(), self._wake_read):
                     events.discard(fd)

@@ -72,7 +72,8 @@ def enter(namespace: str) -> None:
     """Move the calling thread into a namespace for good. Raises NetworkChangeFailed when it is not there."""
     try:
         fd = os.open(path(namespace), os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, PermissionError) as error:
+        # While "ip netns add" has not mounted it yet, its name is a file that nobody may read.
         raise NetworkChangeFailed(reason=f"there is no network namespace {namespace}") from error
     try:
         if _libc.setns(fd, CLONE_NEWNET) != 0:

@@ -99,6 +99,9 @@ class DriftWatch:
                 why_not = self._why_not()
             except TwinhullError as error:
                 why_not = error.message  # what cannot be looked at is not confined
+            except Exception as error:
+                logger.exception("a look failed")
+                why_not = f"it could not be looked at: {type(error).__name__}"
             if why_not:
                 self._pull(why_not)
 
