@@ -47,10 +47,11 @@ class Netd:
         self.refusals: list[Exception | None] = []
         self.state: Any = "up"
         self.portal: list[str] = []
+        self.dns: list[str] = []
 
-    def personal_up(self, dns: object, portal: Sequence[str]) -> None:
+    def personal_up(self, dns: Sequence[str], portal: Sequence[str]) -> None:
         self.calls.append("up")
-        self.portal = list(portal)
+        self.dns, self.portal = list(dns), list(portal)
 
     def status(self) -> NetworkStatus:
         side = SideStatus(built=True)
@@ -144,7 +145,12 @@ async def test_a_failure_is_told_at_once_and_tried_again_soon(
     assert [report.passed for report in bench.reports] == [False, True]
 
 
-PORTAL = Outside("portal", "http://192.168.1.1/login", ["192.168.1.1", "127.0.0.1", "rm -rf"])
+PORTAL = Outside(
+    "portal",
+    "http://192.168.1.1/login",
+    ["192.168.1.1", "127.0.0.1", "rm -rf", "10.137.0.2"],
+    ["192.168.1.53", "::1", "10.138.0.1", "fe80::1%eth0", "localhost"],
+)
 
 
 async def test_a_portal_is_shown_and_opened_for_the_personal_side_alone(
@@ -157,12 +163,14 @@ async def test_a_portal_is_shown_and_opened_for_the_personal_side_alone(
     assert (info.state, info.portal) == ("connecting", "http://192.168.1.1/login")
     assert "sign in" in info.reason
     assert bench.netd.portal == ["192.168.1.1"]
+    assert bench.netd.dns == ["192.168.1.53"]
     assert bench.asked == 1  # not at every look
     assert bench.netd.calls.count("up") == 1
     bench.netd.state = "up"
     await bench.runs(monkeypatch, until=bench.netd.calls.count("prove") + 2, PROOF_SECONDS=0.0)
     assert (await bench.care.info()).portal == ""
     assert bench.netd.portal == []
+    assert bench.netd.dns == []  # the owner's, who named none here
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ only between a successful ``adopt`` and ``down``.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 from collections.abc import Callable, Sequence
 
@@ -17,6 +18,7 @@ from twinhull_policy.names import Partition
 
 from ..ipc import HelperUnreachable
 from ..network.client import NetdClient
+from ..network.plan import OWN_NETWORKS
 from ..settings import HostSettings
 from .gateways import Gateways, literal
 from .inbox import InForce
@@ -54,7 +56,8 @@ class Networks:
         self._settings = settings
         self._allowed = allowed
         self._gateways = gateways
-        self._portal: Sequence[str] = ()
+        self._portal: tuple[str, ...] = ()
+        self._resolvers: tuple[str, ...] = ()
         self._cut = False
         self._lock = asyncio.Lock()
 
@@ -74,7 +77,8 @@ class Networks:
         """Build a partition's namespace, or bring it to what the policy and the lease say now. Idempotent."""
         async with self._lock:
             if partition is Partition.PERSONAL:
-                await asyncio.to_thread(self._client.personal_up, self._settings.personal_dns, self._portal)
+                names = self._resolvers or self._settings.personal_dns
+                await asyncio.to_thread(self._client.personal_up, names, self._portal)
                 return
             if not self._allowed(partition):
                 await self._take_away()
@@ -138,14 +142,21 @@ class Networks:
                 build = True
         await self.adopt(partition)
 
-    async def open_portal(self, addresses: Sequence[str]) -> None:
+    async def open_portal(self, addresses: Sequence[str], resolvers: Sequence[str] = ()) -> None:
         """Let the personal side reach the page on which this network wants a sign-in; none to close it again.
 
         Nothing is opened for the corporate side.
+
+        Args:
+            addresses: of the page.
+            resolvers: the network's own name servers, which the personal side asks instead of the owner's as
+                long as the page is open: others cannot be reached there, and do not know the page's name.
         """
-        if list(addresses) == list(self._portal):
+        pages = _elsewhere(addresses)
+        wanted = (pages, _elsewhere(resolvers) if pages else ())
+        if wanted == (self._portal, self._resolvers):
             return
-        self._portal = tuple(addresses)
+        self._portal, self._resolvers = wanted
         if (await asyncio.to_thread(self._client.status)).personal.built:
             await self.bring_up(Partition.PERSONAL, None)
 
@@ -168,3 +179,9 @@ class Networks:
     async def prove(self) -> VpnProof:
         """Run the canaries."""
         return await asyncio.to_thread(self._client.prove)
+
+
+def _elsewhere(addresses: Sequence[str]) -> tuple[str, ...]:
+    """Without those that Twinhull has for itself, which netd takes for nobody's."""
+    known = [ipaddress.ip_address(address) for address in addresses]
+    return tuple(str(one) for one in known if not any(one in network for network in OWN_NETWORKS))

@@ -138,14 +138,15 @@ class VpnCare:
 
     async def _see_portal(self, untrusted: Outside) -> None:
         """Show where to sign in, and let the personal side, and nothing else, get there."""
-        place, addresses = "", list[str]()
-        if untrusted.reach == "portal":
-            place = untrusted.location if fit_to_show(untrusted.location) else ""
+        place, addresses, resolvers = "", list[str](), list[str]()
+        if untrusted.reach == "portal" and fit_to_show(untrusted.location):
+            place = untrusted.location
             addresses = usable(untrusted.addresses, only_public=False)
+            resolvers = usable(untrusted.resolvers, only_public=False)
+        await self._networks.open_portal(addresses, resolvers)
         if place == self._portal:
             return
         self._portal = place
-        await self._networks.open_portal(addresses)
         if place:
             self._state.log("decided", f"This network wants somebody to sign in at {place}")
         self._on_change("vpn")

@@ -80,11 +80,15 @@ class Resolved(msgspec.Struct, frozen=True):
 
 
 class Outside(msgspec.Struct, frozen=True):
-    """What the laptop's network is like; ``location``, at ``addresses``, is where a portal sends people."""
+    """What the laptop's network is like; ``location``, at ``addresses``, is where a portal sends people.
+
+    ``resolvers`` are the network's own name servers.
+    """
 
     reach: Literal["open", "portal", "nothing"]
     location: str = ""
     addresses: list[str] = []
+    resolvers: list[str] = []
 
 
 class FetchClient:

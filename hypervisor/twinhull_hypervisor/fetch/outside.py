@@ -6,10 +6,13 @@ Whatever answers is untrusted. What leaves this module are IP addresses, and a U
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import re
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urljoin, urlsplit
 
@@ -24,6 +27,16 @@ CHECK_SECONDS = 8.0
 HEAD_BYTES = 8 * 1024
 URL_CHARACTERS = 300
 NO_CONTENT = 204
+RESOLVER_FILES = (
+    Path("/etc/resolv.conf"),
+    Path("/run/systemd/resolve/resolv.conf"),
+    Path("/run/NetworkManager/no-stub-resolv.conf"),
+)
+"""Where a laptop keeps the name servers that its network named; the last two are for where the first names a
+stub on the laptop itself (systemd-resolved(8), NetworkManager.conf(5))."""
+RESOLVERS = 3
+"""As many as the C library asks (resolv.conf(5), MAXNS)."""
+RESOLVER_FILE_BYTES = 64 * 1024
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: [^\r\n]*)?\r?\n")
 _LOCATION = re.compile(rb"^location:[ \t]*([!-~]+)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 
@@ -51,11 +64,13 @@ class Found:
             ``nothing``: nobody did.
         location: where it wants a browser to go; empty when it did not say.
         addresses: of that place.
+        resolvers: the network's own name servers, which know the names of such places.
     """
 
     reach: Reach
     location: str = ""
     addresses: tuple[str, ...] = ()
+    resolvers: tuple[str, ...] = ()
 
 
 async def resolve(name: str) -> tuple[str, ...]:
@@ -86,7 +101,22 @@ async def look(url: str) -> Found:
     location = _shown(untrusted_head, url) if status[1].startswith(b"3") else url
     host = urlsplit(location).hostname or ""
     literal = _literal(host)
-    return Found("portal", location, (literal,) if literal else await resolve(host) if host else ())
+    addresses = (literal,) if literal else await resolve(host) if host else ()
+    return Found("portal", location, addresses, resolvers())
+
+
+def resolvers(files: Sequence[Path] = RESOLVER_FILES) -> tuple[str, ...]:
+    """The name servers of the network the laptop is on, at most RESOLVERS; none when only stubs are named."""
+    for path in files:
+        text = ""
+        with contextlib.suppress(OSError), path.open("rb") as file:
+            text = file.read(RESOLVER_FILE_BYTES).decode("utf-8", "replace")
+        words = [line.split() for line in text.splitlines()]
+        named = [_literal(line[1]) for line in words if len(line) > 1 and line[0] == "nameserver"]
+        found = dict.fromkeys(name for name in named if name and not ipaddress.ip_address(name).is_loopback)
+        if found:
+            return tuple(found)[:RESOLVERS]
+    return ()
 
 
 async def _head(host: str, port: int, path: str) -> bytes:

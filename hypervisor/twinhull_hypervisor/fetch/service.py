@@ -225,7 +225,12 @@ class Service:
 
     def _verb_portal(self, untrusted: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         found = self._in_loop(outside.look(_arguments(untrusted, outside.PortalArguments, fds).url))
-        return {"reach": found.reach, "location": found.location, "addresses": list(found.addresses)}
+        return {
+            "reach": found.reach,
+            "location": found.location,
+            "addresses": list(found.addresses),
+            "resolvers": list(found.resolvers),
+        }
 
     def _verb_forget(self, _untrusted: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         _refuse_descriptors(fds)
