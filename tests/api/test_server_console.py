@@ -115,6 +115,31 @@ async def test_pages_are_for_everybody(running: Tour, browser: Browser, scheme: 
     browser.complaints = [one for one in browser.complaints if "404" not in one]
 
 
+async def test_a_device_says_no_more_than_its_receipts_prove(running: Tour, browser: Browser) -> None:
+    await go(running, browser, f"/devices/{running.device_id}")
+    script = (
+        "[...document.querySelectorAll('table')].find(t => t.caption.textContent.includes('receipts'))"
+        ".tBodies[0].rows"
+    )
+    rows = await browser.run(f"[...{script}].map(row => [...row.cells].map(cell => cell.innerText))")
+    states = [(row[1], row[2].split("\n")[0].strip()) for row in rows]
+    receipts = [[cell != "no receipt" for cell in row[4:]] for row in rows]
+    shown = [(*state, has) for state, has in zip(states, receipts, strict=True)]
+    assert shown == [
+        ("lock", "withdrawn", [False, False, False]),
+        ("lock", "expired", [True, False, False]),
+        ("rotate-vpn-key", "failed", [True, False, True]),
+        ("release", "done", [True, True, True]),
+        ("unlock", "started", [True, True, False]),
+        ("lock", "delivered", [True, False, False]),
+        ("wipe", "queued", [False, False, False]),
+    ]
+    page = await text(browser)
+    assert "nothing heard of it from the laptop" in page
+    assert "no gateway answers" in page
+    assert "TH-IMG-201" in page
+
+
 async def test_the_checks_bite(running: Tour, browser: Browser) -> None:
     broken = {
         "no label": "document.querySelector('main').append(document.createElement('input'))",

@@ -27,7 +27,8 @@ from twinhull_policy.server import rollout, two_persons
 from twinhull_policy.server import storage as s
 from twinhull_policy.server.layout import Layout
 from twinhull_policy.server.pki import server_certificate_path
-from twinhull_policy.server.store import devices, groups, reports, statements
+from twinhull_policy.server.store import commands, devices, groups, reports, statements
+from twinhull_policy.trust.documents import Action
 
 from tests.support.administrators import PHRASE, Administrator
 from tests.support.chromium import Browser
@@ -106,7 +107,17 @@ class Tour:
                 seq=told.seq,
                 policy=first,
                 applied_at=int(time.time()),
-                items=(Item(name="policy", desired=first, actual=first, state="active"),),
+                items=(
+                    Item(name="policy", desired=first, actual=first, state="active"),
+                    Item(
+                        name="corporate-image",
+                        desired="ab" * 32,
+                        actual="",
+                        state="failed",
+                        code="TH-IMG-201",
+                        reason="The golden image corporate-abababababababab.qcow2 could not be fetched.",
+                    ),
+                ),
             )
             body = msgspec.json.encode(report).decode()
             reports.add(tx, [(self.device_id, time.time(), body)], 50)
@@ -114,7 +125,42 @@ class Tour:
                 device_id=self.device_id, at=time.time(), seq=told.seq, policy=first, problem=""
             )
             devices.reported(tx, [said])
+            self._command(tx)
         storage.close()
+
+    def _command(self, tx: s.Tx) -> None:
+        """Commands to the device, one in each state there is; receipts as the store keeps them."""
+        now = time.time()
+        every: list[tuple[Action, tuple[commands.State, ...], float]] = [
+            ("wipe", (), now + 9e5),
+            ("lock", ("delivered",), now + 9e5),
+            ("unlock", ("delivered", "started"), now + 9e5),
+            ("release", ("delivered", "started", "done"), now + 9e5),
+            ("rotate-vpn-key", ("delivered", "failed"), now + 9e5),
+            ("lock", ("delivered",), now - 60),
+            ("lock", (), now + 9e5),
+        ]
+        for action, states, not_after in every:
+            number = commands.next_number(tx)
+            commands.add(
+                tx,
+                number=number,
+                device_id=self.device_id,
+                action=action,
+                sha256="0" * 64,
+                envelope=b"{}",
+                by="alice",
+                issued_at=now - 3600,
+                not_after=not_after,
+                approval=None,
+            )
+            for state in states:
+                detail = "TH-NET-004: no gateway answers" if state == "failed" else ""
+                noted = commands.progress(
+                    tx, number, self.device_id, state=state, detail=detail, receipt=b"{}", now=now - 60
+                )
+                assert noted
+        assert commands.withdraw(tx, number, now)
 
     @property
     def trusted_key(self) -> str:

@@ -72,6 +72,11 @@ def test_devd_is_root_with_no_capability_at_all() -> None:
     assert devd.no_new_privileges
 
 
+def test_the_servers_console_is_for_its_own_machine() -> None:
+    command = unitfile.load(UNITS, "twinhull-server").command
+    assert command[-3:] == ("serve", "--admin-listen", "127.0.0.1:8444")
+
+
 def test_blockd_has_a_user_of_its_own_and_listens_to_root_alone() -> None:
     blockd = unitfile.load(UNITS, "twinhull-blockd")
     assert (blockd.user, blockd.group, blockd.bounding) == ("twinhull-blockd", "twinhull-blockd", frozenset())

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from twinhull_policy import report as laptop
 from twinhull_policy.diff import diff
 from twinhull_policy.errors import TwinhullError
 from twinhull_policy.model import Policy
@@ -27,6 +28,7 @@ from twinhull_policy.server.limits import LIMITS
 from twinhull_policy.server.store import (
     approvals,
     audit,
+    commands,
     devices,
     grants,
     groups,
@@ -134,12 +136,15 @@ class Desk:
             if device is None:
                 raise e.UnknownDevice(device_id=device_id)
             told = [_told(one) for one in statements.recent(tx, device_id, HISTORY)]
+            reported = reports.recent(tx, device_id, HISTORY)
             return t.DeviceView(
                 device=device,
                 connected=self._is_connected(device_id),
                 desired_policy=told[0].policies[0] if told and told[0].policies else "",
+                items=_items(reported),
                 statements=told,
-                reports=reports.recent(tx, device_id, HISTORY),
+                commands=[_command(one) for one in commands.of_device(tx, device_id, HISTORY)],
+                reports=reported,
                 history=audit.newest(tx, HISTORY, containing=device_id),
             )
 
@@ -427,4 +432,29 @@ def _told(signed: statements.Signed) -> t.StatementTold:
         expires_at=signed.expires_at,
         policies=statement.policies,
         images={name: image.target for name, image in images.items() if image is not None},
+    )
+
+
+def _items(reported: list[reports.Report]) -> list[laptop.Item]:
+    """What the newest report says item by item; none of one that an older server took in another shape."""
+    try:
+        return [] if not reported else list(msgspec.json.decode(reported[0].body, type=laptop.Report).items)
+    except msgspec.MsgspecError:
+        return []
+
+
+def _command(command: commands.Command) -> t.CommandTold:
+    """A command as far as its receipts prove."""
+    return t.CommandTold(
+        number=command.number,
+        action=command.action,
+        issued_by=command.issued_by,
+        issued_at=command.issued_at,
+        not_after=command.not_after,
+        state=command.shown(time.time()),
+        delivered_at=command.delivered_at,
+        started_at=command.started_at,
+        ended_at=command.ended_at,
+        withdrawn_at=command.withdrawn_at,
+        detail=command.detail,
     )

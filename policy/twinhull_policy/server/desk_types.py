@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from twinhull_policy.parse import MAX_BYTES
+from twinhull_policy.report import Item
 from twinhull_policy.server.limits import LIMITS
 from twinhull_policy.server.store.audit import Line
 from twinhull_policy.server.store.devices import Device, Health
@@ -123,13 +124,37 @@ class StatementTold(Told, frozen=True, kw_only=True):
     images: dict[str, str]
 
 
+class CommandTold(Told, frozen=True, kw_only=True):
+    """A command to a device, and how far it is by the device's own signed receipts.
+
+    ``state``: ``queued`` until the first receipt, whatever was sent; then ``delivered``, ``started``,
+    ``done`` or ``failed``; ``expired`` or ``withdrawn`` if that came before the laptop began. ``detail``:
+    the laptop's words.
+    """
+
+    number: int
+    action: str
+    issued_by: str
+    issued_at: float
+    not_after: float
+    state: str
+    delivered_at: float | None
+    started_at: float | None
+    ended_at: float | None
+    withdrawn_at: float | None
+    detail: str
+
+
 class DeviceView(Told, frozen=True, kw_only=True):
     """One device: what it is to have, what it says it has, what it was told, what was done to it."""
 
     device: Device
     connected: bool
     desired_policy: str
+    items: list[Item]
+    """Of the newest report, desired versus actual."""
     statements: list[StatementTold]
+    commands: list[CommandTold]
     reports: list[Report]
     history: list[Line]
 

@@ -32,6 +32,25 @@ HEALTH_WORDS = {
     "new": "never reported",
     "revoked": "revoked",
 }
+ITEM_WORDS = {"policy": "Policy in force", "corporate-image": "Corporate image"}
+COMMAND_HEALTH = {
+    "queued": "new",
+    "delivered": "pending",
+    "started": "pending",
+    "done": "ok",
+    "failed": "failed",
+    "expired": "failed",
+    "withdrawn": "revoked",
+}
+COMMAND_WORDS = {
+    "queued": "nothing heard of it from the laptop",
+    "delivered": "the laptop has it and has not begun",
+    "started": "the laptop has begun; how it ended is not known",
+    "done": "the laptop says so",
+    "failed": "the laptop says so",
+    "expired": "the laptop had not begun in time, by its receipts",
+    "withdrawn": "sent no longer; a laptop that has it may carry it out all the same",
+}
 BAR_WIDTH = 200
 
 
@@ -92,6 +111,9 @@ class Renderer:
             "health_words": HEALTH_WORDS,
             "silent_hours": int(SILENT_SECONDS // 3600),
             "bar_width": BAR_WIDTH,
+            "item_words": ITEM_WORDS,
+            "command_health": COMMAND_HEALTH,
+            "command_words": COMMAND_WORDS,
         }
 
     def page(self, template: str, status: int = 200, **values: Any) -> web.Response:
