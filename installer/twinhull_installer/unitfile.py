@@ -251,8 +251,12 @@ def load(directory: Path, name: str) -> Service:
 
 
 def names(directory: Path) -> list[str]:
-    """The services described in a directory, each after those it has to start after."""
-    found = {path.stem for path in directory.glob("twinhull*.service")}
+    """The services described in a directory, each after those it has to start after.
+
+    A unit that runs nothing, and only takes its place in systemd's order of stopping, is none.
+    """
+    paths = sorted(directory.glob("twinhull*.service"))
+    found = {path.stem for path in paths if "\nType=oneshot\n" not in path.read_text("utf-8")}
     wanted = {name: [item for item in load(directory, name).after if item in found] for name in sorted(found)}
     ordered: list[str] = []
     while wanted:
