@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from twinhull_hypervisor.network.plan import SIDES, Side
 from twinhull_images import cache
 from twinhull_images.boot import module_order, unpacked_kernel
 from twinhull_images.cache import Image, Manifest, cache_key
@@ -18,7 +19,9 @@ from twinhull_images.progress import Event, Progress, lines
 from twinhull_images.recipe import RECIPES, TAILORINGS, Kind
 from twinhull_images.run import CommandFailed, run
 from twinhull_images.sources import Source
-from twinhull_images.tree import account_lines
+from twinhull_images.tree import MASKED_UNITS, account_lines, configure
+from twinhull_images.units import idle
+from twinhull_policy.names import Partition
 
 RECIPE = RECIPES[Kind.SMALL]
 CODE = [("a.py", 0o100644, b"one"), ("b.py", 0o100644, b"two")]
@@ -117,15 +120,64 @@ def test_the_person_is_not_root_and_has_no_password(tailoring: object) -> None:
     assert accounts["shadow"].split(":")[1] == "!"
 
 
-@pytest.mark.parametrize(("partition", "network"), [("corporate", "10.137.0"), ("personal", "10.138.0")])
-def test_network_is_the_fixed_one_of_the_architecture(partition: str, network: str) -> None:
-    for kind in Kind:
-        (unit,) = (path for layer in RECIPES[kind].layers(partition) for path in layer.rglob("*.network"))
-        text = unit.read_text()
-        for line in (f"Address={network}.2/30", f"Gateway={network}.1", "DHCP=no", "IPv6AcceptRA=no"):
-            assert line in text.splitlines()
-        assert ("MTUBytes=1420" in text) == (partition == "corporate")
-        assert (unit.parents[2] / "resolv.conf").read_text() == f"nameserver {network}.1\n"
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("side", SIDES.values(), ids=lambda side: side.partition.value)
+def test_network_is_the_one_that_netd_builds(side: Side, kind: Kind) -> None:
+    (unit,) = (
+        path for layer in RECIPES[kind].layers(side.partition.value) for path in layer.rglob("*.network")
+    )
+    settings: dict[str, list[str]] = {}
+    for line in unit.read_text().splitlines():
+        name, equals, value = line.partition("=")
+        if equals and not line.startswith("#"):
+            settings.setdefault(name, []).append(value)
+    assert settings.pop("MTUBytes", None) == (["1420"] if side.partition is Partition.CORPORATE else None)
+    assert settings == {
+        "Driver": ["virtio_net"],
+        "RequiredForOnline": ["no"],
+        "Address": [
+            f"{side.guest}/{side.gateway.network.prefixlen}",
+            f"{side.guest6}/{side.gateway6.network.prefixlen}",
+        ],
+        "Gateway": [str(side.gateway.ip), str(side.gateway6.ip)],
+        "DHCP": ["no"],
+        "LinkLocalAddressing": ["no"],
+        "IPv6AcceptRA": ["no"],
+        "LLMNR": ["no"],
+        "MulticastDNS": ["no"],
+    }
+    assert (unit.parents[2] / "resolv.conf").read_text() == f"nameserver {side.gateway.ip}\n"
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_what_a_guest_needs_is_not_switched_off(kind: Kind) -> None:
+    needed = {
+        "dbus.service",
+        "getty@tty1.service",
+        "qemu-guest-agent.service",
+        "systemd-journald.service",
+        "systemd-logind.service",
+        "systemd-networkd.service",
+        "systemd-random-seed.service",
+        "systemd-sysctl.service",
+        "systemd-tmpfiles-setup.service",
+        "systemd-udev-trigger.service",
+        "systemd-udevd.service",
+        "systemd-user-sessions.service",
+    }
+    if kind is Kind.DESKTOP:
+        needed |= {"kmod-static-nodes.service", "systemd-modules-load.service", "user@.service"}
+    assert not needed & ({*idle(kind).units} | {*MASKED_UNITS})
+    assert "systemd-fstab-generator" not in idle(Kind.DESKTOP).generators
+
+
+def test_switched_off_is_a_link_to_nothing(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    configure(RECIPE, tmp_path)
+    for unit in ("user@.service", "sys-kernel-debug.mount"):
+        assert (tmp_path / "etc/systemd/system" / unit).readlink() == Path("/dev/null")
+    generator = tmp_path / "etc/systemd/system-generators/systemd-gpt-auto-generator"
+    assert generator.readlink() == Path("/dev/null")
 
 
 def test_progress_counts_steps_and_shows_minutes() -> None:

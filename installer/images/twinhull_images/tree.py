@@ -13,6 +13,7 @@ from pathlib import Path
 from .recipe import Recipe, Tailoring
 from .run import run
 from .sources import Source
+from .units import idle
 
 PERSON_UID = 1000
 DPKG_SETTINGS = "etc/dpkg/dpkg.cfg.d/twinhull*"
@@ -115,6 +116,8 @@ def configure(recipe: Recipe, root: Path) -> None:
     units = root / "etc/systemd/system"
     for unit in MASKED_UNITS:
         _link(units / unit, "/dev/null")
+    for idle_link in idle(recipe.kind).links():
+        _link(root / idle_link, "/dev/null")
     for unit, wants in ENABLED_UNITS.items():
         for target in wants:
             _link(units / target / unit, f"/lib/systemd/system/{unit}")
