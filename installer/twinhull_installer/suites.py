@@ -51,6 +51,8 @@ class Suite:
         return [path.relative_to(repository) for path in sorted(found - left_out)]
 
 
+Lanes = tuple[tuple[Suite, ...], ...]
+
 OF_THE_FLEET = tuple(
     f"tests/api/test_{part}.py"
     for part in ("server_*", "fetch_*", "fleet_*", "keys_docs", "cli_daemon", "corporate_side")
@@ -63,9 +65,12 @@ LEAKS = Suite("leaks", ("tests/leaks/test_*.py",))
 GUI = Suite("gui", ("tests/gui/test_*.py",))
 FUZZ = Suite("fuzz", ("tests/fuzz/test_*.py",))
 E2E = Suite("e2e", ("tests/e2e/test_*.py",), where="this machine, guests and all")
+SYSTEMD = Suite("systemd", ("tests/systemd/test_*.py",), where="a container with systemd, guests and all")
 LAB = Suite("lab", ("tests/lab/test_*.py",), where="the virtual laptop")
-LANES = ((HOST, LEAKS), (UNIT, FLEET, GUI, FUZZ))
+LANES: Lanes = ((HOST, LEAKS), (UNIT, FLEET, GUI, FUZZ))
 """Suites that do not share anything run side by side: much of their time they wait."""
+GUEST_LANES: Lanes = ((E2E,), (SYSTEMD,))
+"""Those that boot guests, after the others."""
 
 
 @dataclass
@@ -208,9 +213,9 @@ class Beside:
             raise self._failure
 
 
-def run_lanes(repository: Path, runner: Runner, summary: Summary) -> None:
-    """Run all suites that boot no guest, side by side where they can be."""
-    shown, *others = LANES
+def run_lanes(lanes: Lanes, repository: Path, runner: Runner, summary: Summary) -> None:
+    """Run lanes of suites side by side: the first on the screen, what the others print after it."""
+    shown, *others = lanes
     beside = [Beside(lane, repository, runner, summary) for lane in others]
     try:
         for suite in shown:

@@ -44,7 +44,6 @@ APPLIED = frozenset(
 )
 SYSTEMD_ONLY = frozenset(
     [
-        "ExecStartPre",
         "Description",
         "Documentation",
         "After",
@@ -114,7 +113,6 @@ SYSTEMD_ONLY = frozenset(
 )
 REPEATED = frozenset(
     {
-        "ExecStartPre",
         "SystemCallFilter",
         "Environment",
         "DeviceAllow",

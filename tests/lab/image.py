@@ -68,7 +68,6 @@ def base_image(say: Callable[[str], None]) -> Path:
     if result.exists():
         return result
     CACHE.mkdir(parents=True, exist_ok=True)
-    make_access_key()
     log = CACHE / "base.log"
     log.write_text("")
     with tempfile.TemporaryDirectory(prefix=".work-", dir=CACHE) as name:
@@ -83,7 +82,16 @@ def base_image(say: Callable[[str], None]) -> Path:
 
 def base_key() -> str:
     """Names the image: equal inputs, equal name."""
-    digest = hashlib.sha256(repr((EXTRA_PACKAGES, BASE_PACKAGES, KERNEL_OPTIONS, DISK_MIB)).encode())
+    return _key(repr((EXTRA_PACKAGES, BASE_PACKAGES, KERNEL_OPTIONS, DISK_MIB)))
+
+
+def root_key(extra: tuple[str, ...]) -> str:
+    """Names what :func:`make_root` makes: equal inputs, equal name."""
+    return _key(repr((extra, BASE_PACKAGES)))
+
+
+def _key(settings: str) -> str:
+    digest = hashlib.sha256(settings.encode())
     files = [Path(__file__), Path(boot.__file__), Path(disk.__file__), Path(tree.__file__)]
     files += [REPOSITORY / "installer/packages.txt", *(REPOSITORY / name for name in LOCKS)]
     files += sorted(path for path in FILES.rglob("*") if path.is_file())
@@ -104,23 +112,39 @@ def make_access_key() -> None:
         )
 
 
-def _build(work: Path, log: Path, say: Callable[[str], None]) -> Path:
-    root = work / "root"
+def make_root(root: Path, extra: tuple[str, ...], log: Path, say: Callable[[str], None]) -> None:
+    """Make the laptop's file system under ``root``: packages, locked libraries, configuration (minutes).
+
+    Args:
+        root: where; must not exist yet.
+        extra: Debian packages besides those that Twinhull and a bare system need.
+        log: gets what the programs print.
+        say: told what goes on.
+
+    Raises:
+        twinhull_images.run.CommandFailed, twinhull_installer.errors.CommandFailed: a step failed.
+    """
     needed = packages.listed(REPOSITORY / "installer/packages.txt")
-    wanted = tuple(dict.fromkeys((*BASE_PACKAGES, *EXTRA_PACKAGES, *needed)))
+    wanted = tuple(dict.fromkeys((*BASE_PACKAGES, *extra, *needed)))
     # Of the two kinds the one that keeps every driver.
     recipe = Recipe(Kind.DESKTOP, wanted, DISK_MIB, 0)
+    say("Installing the laptop's packages")
+    settings = sources.mirror_settings(capture(["apt-config", "dump"])[1])
+    tree.install(recipe, machine_sources(), settings, root, paths.CACHE / "packages", log, lambda: None)
+    say("Installing the locked libraries")
+    _install_libraries(root, Runner(log))
+    say("Configuring the laptop")
+    make_access_key()
+    _configure(root)
+
+
+def _build(work: Path, log: Path, say: Callable[[str], None]) -> Path:
+    root = work / "root"
 
     def tick() -> None:
         return None
 
-    say("Installing the laptop's packages")
-    settings = sources.mirror_settings(capture(["apt-config", "dump"])[1])
-    tree.install(recipe, machine_sources(), settings, root, paths.CACHE / "packages", log, tick)
-    say("Installing the locked libraries")
-    _install_libraries(root, Runner(log))
-    say("Configuring the laptop")
-    _configure(root)
+    make_root(root, EXTRA_PACKAGES, log, say)
     say("Laying out its disk")
     identity = str(uuid.uuid5(uuid.NAMESPACE_OID, base_key()))
     boot.make_ramdisk(root, identity, work / "ramdisk", work / "initrd", log, tick)

@@ -148,10 +148,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--socket", type=Path, default=SOCKET_PATH, metavar="PATH")
     parser.add_argument("--state-dir", type=Path, default=STATE_DIR, metavar="DIR")
     parser.add_argument("--settings", type=Path, default=SETTINGS_PATH, metavar="FILE")
+    parser.add_argument(
+        "--make-namespaces", action="store_true", help="make both partitions' network namespaces, and end"
+    )
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     os.umask(0o077)
     try:
+        if options.make_namespaces:
+            for side in SIDES.values():
+                namespaces.create(side.namespace)
+            return 0
         settings = load_settings(options.settings)
     except TwinhullError as error:
         logger.error("%s %s", error.code, error.message)

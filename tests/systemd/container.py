@@ -1,0 +1,219 @@
+"""A container that boots systemd as its PID 1, with namespaces, devices and all capabilities of its own.
+
+It shares this machine's kernel and nothing else: its network has no link to anywhere, and what it writes is
+gone with it. Unlike the virtual laptop it is as fast as the machine, and has no KVM, IOMMU or TPM.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from twinhull_installer import paths
+
+from tests.lab.image import REPOSITORY, make_root, root_key
+from tests.lab.payload import golden_images
+from tests.support.laptop import wait_for
+
+CACHE = paths.CACHE / "systemd"
+SOURCE = "/usr/src/twinhull"
+QUICKSTART = f"{SOURCE}/installer/quickstart"
+EXTRA_PACKAGES = ("cryptsetup-bin", "procps")
+BOOT_SECONDS = 120.0
+ENVIRONMENT = {"HOME": "/root", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+SHARED = (paths.CACHE / "images", paths.CACHE / "test-venv")
+DEVICES = (Path("/dev/net/tun"), Path("/dev/kvm"))
+POWER_OFF = signal.SIGRTMIN + 4
+REBOOT = signal.SIGRTMIN + 5
+"""What these tell systemd: systemd(1), "Signals"."""
+
+
+class ContainerFailed(AssertionError):
+    """The container did not do what it was told."""
+
+
+def root(say: Callable[[str], None]) -> Path:
+    """The container's file system, made where it is not there yet (minutes)."""
+    result = CACHE / f"root-{root_key(EXTRA_PACKAGES)}"
+    if not result.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        for old in CACHE.glob("root-*"):
+            shutil.rmtree(old)
+        log = CACHE / "root.log"
+        log.write_text("")
+        with tempfile.TemporaryDirectory(prefix=".work-", dir=CACHE) as work:
+            fresh = Path(work) / "root"
+            make_root(fresh, EXTRA_PACKAGES, log, say)
+            fresh.rename(result)
+    return result
+
+
+class Container:
+    """One container: booted by :meth:`start`, driven by :meth:`run`, gone after :meth:`close`."""
+
+    def __init__(self, directory: Path, lower: Path) -> None:
+        self._directory = directory
+        self._lower = lower
+        self._merged = directory / "root"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Boot it, and wait until systemd has started everything.
+
+        Raises:
+            ContainerFailed: it did not come up within BOOT_SECONDS, or a unit failed.
+        """
+        if not self._merged.exists():
+            for name in ("root", "upper", "work"):
+                (self._directory / name).mkdir()
+            layers = f"lowerdir={self._lower},upperdir={self._directory}/upper,workdir={self._directory}/work"
+            mount: list[str | Path] = [
+                "mount",
+                "-t",
+                "overlay",
+                "-o",
+                layers,
+                "twinhull-container",
+                self._merged,
+            ]
+            subprocess.run(mount, check=True)
+        options = [
+            "--register=no",
+            "--keep-unit",
+            "--private-network",
+            "--capability=all",
+            "--console=read-only",
+        ]
+        options += [f"--bind-ro={REPOSITORY}:{SOURCE}", *(f"--bind-ro={path}" for path in SHARED)]
+        options += [f"--bind={device}" for device in DEVICES if device.exists()]
+        with (self._directory / "console").open("ab") as console:
+            self._process = subprocess.Popen(
+                ["systemd-nspawn", f"--directory={self._merged}", *options, "--boot"],
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+                # Of cgroup v1 hierarchies a container could only read; systemd's environment variable.
+                env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
+                start_new_session=True,
+            )
+        self.wait_until_booted()
+
+    def wait_until_booted(self) -> None:
+        """Until systemd says that all is started. Raises ContainerFailed."""
+        try:
+            state = wait_for(self._state, "systemd to have started everything", BOOT_SECONDS)
+        except TimeoutError as error:
+            raise ContainerFailed(self.console()[-3000:]) from error
+        if state != "running":
+            raise ContainerFailed(self.run("systemctl", "--failed", "--no-pager").stdout)
+
+    def _state(self) -> str:
+        if self.leader() is None:
+            return ""
+        said = self.run("systemctl", "is-system-running", check=False).stdout.strip()
+        return said if said in ("running", "degraded") else ""
+
+    def leader(self) -> int | None:
+        """Our pid of its PID 1; None while it has none."""
+        assert self._process is not None
+        try:
+            children = (
+                Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+            )
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        return int(children[0]) if children else None
+
+    def run(
+        self, *words: str, check: bool = True, seconds: float = 120, input: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program in it as root.
+
+        Args:
+            words: its argument list.
+            check: whether it has to succeed.
+            seconds: how long it may take.
+            input: what it reads.
+
+        Raises:
+            ContainerFailed: it did not succeed.
+        """
+        argv = ["nsenter", f"--target={self.leader()}", "--all", "--", *words]
+        done = subprocess.run(
+            argv, capture_output=True, text=True, input=input, timeout=seconds, env=ENVIRONMENT
+        )
+        if check and done.returncode != 0:
+            raise ContainerFailed(f"{words}: {done.returncode}\n{done.stdout[-6000:]}\n{done.stderr[-3000:]}")
+        return done
+
+    def output(self, *words: str) -> str:
+        """What a program prints in it."""
+        return self.run(*words).stdout
+
+    def console(self) -> str:
+        """What it printed while it started and ended."""
+        return (self._directory / "console").read_text("utf-8", errors="replace")
+
+    def power_off(self) -> None:
+        """Have it shut down as at the power button, and wait for the end."""
+        leader = self.leader()
+        assert leader is not None and self._process is not None
+        os.kill(leader, POWER_OFF)
+        self._process.wait(BOOT_SECONDS)
+
+    def reboot(self) -> None:
+        """Have it shut down and boot again."""
+        before = self.leader()
+        assert before is not None
+        os.kill(before, REBOOT)
+        wait_for(lambda: self.leader() not in (before, None), "another PID 1", BOOT_SECONDS)
+        self.wait_until_booted()
+
+    def journal(self, *options: str) -> list[str]:
+        """Lines of its journal, read from outside, so also when it is off; monotonic times in front."""
+        argv = ["journalctl", f"--root={self._merged}", "--no-pager", "--quiet", "-o", "short-monotonic"]
+        done = subprocess.run([*argv, *options], capture_output=True, text=True, timeout=60, check=True)
+        return done.stdout.splitlines()
+
+    def close(self) -> None:
+        """End it however far it is, and remove what it wrote."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()  # nspawn kills its payload then
+            try:
+                self._process.wait(30)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait(30)
+        if self._merged.is_mount():
+            deadline = time.monotonic() + 30
+            while subprocess.run(["umount", self._merged], capture_output=True).returncode:
+                if time.monotonic() > deadline:
+                    raise ContainerFailed(f"{self._merged} is still in use")
+                time.sleep(0.5)
+        shutil.rmtree(self._directory)
+
+
+@contextmanager
+def container(say: Callable[[str], None]) -> Iterator[Container]:
+    """A booted container with Twinhull's sources, golden images and test environment, and no Twinhull yet."""
+    golden_images()
+    lower = root(say)
+    started = Container(Path(tempfile.mkdtemp(prefix="run-", dir=CACHE)), lower)
+    try:
+        started.start()
+        yield started
+    finally:
+        started.close()
+
+
+def fields(text: str, separator: str = ":") -> dict[str, str]:
+    """``name: value`` lines, as of /proc/PID/status."""
+    pairs: Sequence[tuple[str, str, str]] = [line.partition(separator) for line in text.splitlines()]
+    return {name.strip(): value.strip() for name, _, value in pairs}
