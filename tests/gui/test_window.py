@@ -15,7 +15,7 @@ import pytest
 from PySide6.QtCore import QMessageLogContext, QRect, Qt, QtMsgType
 from PySide6.QtGui import QColor
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QLineEdit
+from PySide6.QtWidgets import QAbstractButton, QLabel, QLineEdit
 from pytestqt.qtbot import QtBot
 from twinhull_client.gui.frame import map_frame
 from twinhull_client.gui.main import OFFSCREEN_REMARK, Screenshot, main, show_qt_message
@@ -28,7 +28,7 @@ from twinhull_client.viewer.canvas import sealed_memory
 from twinhull_hypervisor.domain.grade import HostFacts
 from twinhull_hypervisor.domain.grade import grade as judge
 from twinhull_hypervisor.domain.probe import ProbeResult
-from twinhull_policy.api.types import Grade, LeaseInfo, PartitionInfo, PartitionState
+from twinhull_policy.api.types import Grade, LeaseInfo, PartitionInfo, PartitionState, VpnInfo
 from twinhull_policy.errors import ErrorReport
 from twinhull_policy.example import example_policy
 from twinhull_policy.parse import canonical
@@ -314,6 +314,30 @@ def test_columns_are_balanced_and_cards_as_tall_as_their_content(
     qtbot.waitUntil(
         lambda: all(card.height() <= card.heightForWidth(card.width()) for card in cards), timeout=10000
     )
+
+
+def test_a_page_to_sign_in_on_is_shown_and_widens_nothing(
+    window: MainWindow, standin: StandInDaemon, qtbot: QtBot
+) -> None:
+    card = window.home.vpn
+    assert card.portal.isHidden()
+    widths = []
+    for page in ("http://portal.lan/login", "http://portal.lan/" + "x" * 280):
+        vpn = VpnInfo(state="connecting", reason="This network wants somebody to sign in first", portal=page)
+        standin.status = msgspec.structs.replace(standin.status, vpn=vpn)
+        standin.announce("vpn")
+        qtbot.waitUntil(partial(_reads, card.portal, f"Sign-in page: {page}"), timeout=20000)
+        assert not card.portal.isHidden()
+        assert "sign in first" in card.sentence.text()
+        widths.append(card.minimumSizeHint().width())
+    assert widths[0] == widths[1]
+    standin.status = msgspec.structs.replace(standin.status, vpn=VpnInfo(state="up"))
+    standin.announce("vpn")
+    qtbot.waitUntil(card.portal.isHidden, timeout=20000)
+
+
+def _reads(label: QLabel, text: str) -> bool:
+    return label.text() == text
 
 
 def test_tab_goes_row_by_row(window: MainWindow) -> None:

@@ -22,7 +22,18 @@ from twinhull_policy.parse import parse_policy
 from twinhull_client.gui.device_page import problem_report
 from twinhull_client.gui.device_switches import SwitchBar
 from twinhull_client.gui.partition_card import PartitionCard
-from twinhull_client.gui.widgets import EDGE, Badge, Card, Problem, button, clear, label, scrolling, tip
+from twinhull_client.gui.widgets import (
+    EDGE,
+    Badge,
+    Card,
+    Problem,
+    button,
+    clear,
+    foreign,
+    label,
+    scrolling,
+    tip,
+)
 from twinhull_client.gui.words import (
     ago,
     as_sentence,
@@ -54,6 +65,7 @@ class VpnCard(Card):
     def __init__(self) -> None:
         super().__init__(self.tr("Company connection"))
         self.sentence = label()
+        self.portal = foreign()
         self.facts = label(role="muted")
         self.confined = Badge()
         self.evidence = QVBoxLayout()
@@ -65,6 +77,7 @@ class VpnCard(Card):
         row.addStretch()
         row.addWidget(self.confined)
         self.body.addWidget(self.sentence)
+        self.body.addWidget(self.portal)
         self.body.addWidget(self.facts)
         self.body.addLayout(self.evidence)
         self.body.addWidget(self.problem)
@@ -75,6 +88,8 @@ class VpnCard(Card):
         badge, sentence, tone = vpn_words(vpn)
         self.badge.say(badge, tone)
         self.sentence.setText(f"{sentence} {as_sentence(vpn.reason)}".strip())
+        self.portal.setVisible(bool(vpn.portal))
+        self.portal.setText(self.tr("Sign-in page: {page}").format(page=vpn.portal))
         self.facts.setVisible(bool(vpn.gateway))
         self.facts.setText(
             self.tr("Gateway {gateway} · last contact {ago} · received {rx} · sent {tx}").format(
