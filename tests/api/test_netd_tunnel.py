@@ -16,6 +16,8 @@ GATEWAY = "203.0.113.2:51820"
 NOBODY = "203.0.113.9:51820"
 BOTH: dict[str, Any] = {"addresses": [ADDRESS, ADDRESS6], "routes": ["10.77.0.0/16", "fd77::/32"]}
 UDP, ICMP, ARP = 17, 1, 0x0806
+INITIATION = 1
+"""A WireGuard message's type (white paper, section 5.4.2)."""
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +150,15 @@ def test_a_connection_survives_roaming_to_another_network(second_uplink: NetdLab
         wait_until(from_the_new_network, "the gateway hears from the new network")
         assert reached(net, guest)
         assert stream.alive()
-        assert leaks(new.until_planted("198.51.101.1")) == []
+        seen: list[Packet] = []
+
+        def asked() -> bool:
+            seen.extend(new.until_planted("198.51.101.1"))
+            return any(packet.protocol == UDP and packet.payload[0] == INITIATION for packet in seen)
+
+        # The session would have gone on without one for two minutes, as far as a gateway follows it.
+        wait_until(asked, "the laptop asks for a session from its new address by itself")
+        assert leaks(seen) == []
         net.lab.run("ip", "link", "set", "uplink0", "up", namespace="th-underlay")
         assert leaks(old.until_planted("198.51.100.1")) == []
     stream.kill()
@@ -245,3 +255,24 @@ def test_a_large_transfer_through_a_narrow_underlay(net: NetdLab, endpoint: str,
         narrow(net, 1500)
         narrow(net, 1500, at="company")
         server.kill()
+
+
+@pytest.mark.parametrize(("target", "command"), [("10.77.0.1", "-4"), ("fd77::1", "-6")])
+def test_the_guest_is_told_what_fits_into_the_tunnel(net: NetdLab, target: str, command: str) -> None:
+    """Its card takes 1500 bytes; what TCP's clamp does not see learns by ICMP (RFC 1191, RFC 8201)."""
+    net.corporate_up(**BOTH)
+    guest = net.guest(CORPORATE)
+    wait_until(lambda: reached(net, guest), "the tunnel is up")
+
+    def known() -> str:
+        net.lab.run(
+            *("ping", command, "-M", "do", "-s", "1440", "-c", "1", "-W", "1", target),
+            namespace=guest,
+            check=False,
+        )
+        return net.lab.run("ip", command, "route", "get", target, namespace=guest)
+
+    assert "mtu 1500" in net.lab.run("ip", "link", "show", "eth0", namespace=guest)
+    wait_until(lambda: "mtu 1420" in known(), "the guest knows what fits")
+    size = "1392" if command == "-4" else "1372"
+    net.lab.run("ping", command, "-M", "do", "-s", size, "-c", "1", "-W", "20", target, namespace=guest)
