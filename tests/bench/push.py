@@ -34,7 +34,7 @@ from twinhull_policy.server.pki import device_ca_path, server_certificate_path, 
 from tests.bench.fleet_keys import BenchFleet
 from tests.support.fleet_processes import ENVIRONMENT, SERVER
 
-PATIENCE = 180.0
+PATIENCE = 600.0
 CONNECTING = 64
 """Handshakes under way at once, while the fleet assembles; the herd has no such limit."""
 TOPIC = b"d"

@@ -27,7 +27,7 @@ from twinhull_policy.server import rollout, two_persons
 from twinhull_policy.server import storage as s
 from twinhull_policy.server.layout import Layout
 from twinhull_policy.server.pki import server_certificate_path
-from twinhull_policy.server.store import commands, devices, groups, reports, statements
+from twinhull_policy.server.store import commands, devices, grants, groups, reports, statements
 from twinhull_policy.trust.documents import Action
 
 from tests.support.administrators import PHRASE, Administrator
@@ -126,6 +126,21 @@ class Tour:
             )
             devices.reported(tx, [said])
             self._command(tx)
+            asked = grants.Grant(
+                device_code_sha256="c" * 64,
+                user_code="BCDF-GHJK",
+                key_sha256="0123456789abcdef" * 4,
+                initiator="the person at desk 4",
+                address="192.0.2.7",
+                created_at=time.time() - 60,
+                expires_at=time.time() + 9e5,
+                polled_at=0.0,
+                interval=5,
+                state="pending",
+                group=None,
+                decided_by="",
+            )
+            grants.add(tx, asked)
         storage.close()
 
     def _command(self, tx: s.Tx) -> None:

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from twinhull_policy.errors import Blame, TwinhullError
 from twinhull_policy.server import errors as e
+from twinhull_policy.server import storage as s
 from twinhull_policy.server.limits import LIMITS
 
 log = logging.getLogger("twinhull.server")
@@ -44,6 +45,7 @@ HTTP_STATUS: dict[type[TwinhullError], int] = {
     e.TooManyRequests: 429,
     e.ServerFailed: 500,
     e.SubnetFull: 503,
+    e.CannotWrite: 503,
     e.GrantsFull: 503,
 }
 BLAME_STATUS = {Blame.MALFORMED: 400, Blame.DENIED: 403, Blame.FAILED: 500, Blame.UNREACHABLE: 503}
@@ -73,6 +75,9 @@ async def guard(
         return refuse(e.NotFound())
     except web.HTTPMethodNotAllowed:
         return refuse(e.MethodNotAllowed())
+    except s.Unavailable as error:
+        log.error("request failed path=%s why=%s", request.path, error.orig)
+        return refuse(e.CannotWrite())
     except (web.HTTPException, ConnectionError, asyncio.CancelledError):
         raise
     except Exception:

@@ -364,6 +364,13 @@ class RemoteUnreachable(TwinhullError):
     next_step = "Check the address, the port of --admin-listen, and the CA file."
 
 
+class CannotWrite(TwinhullError):
+    """The server cannot use its disk now; nothing was changed."""
+
+    code = "TH-SRV-060"
+    next_step = "Try again later. Whoever runs the server: its disk may be full, and its log has the reason."
+
+
 class NoConsole(TwinhullError):
     """This server has no console where somebody could let a laptop in."""
 

@@ -16,9 +16,12 @@ class ServerLimits:
     body_seconds: float = 10.0
     """To send a request's body."""
     first_request_seconds: float = 15.0
-    """From the TLS handshake to the first whole request head."""
-    handshake_seconds: float = 60.0
-    """A whole fleet that comes back at once has to queue for the processor."""
+    """From the end of the TLS handshake to the first whole request head."""
+    silence_looks: int = 5
+    """How often within that time it is looked whether a connection is silent; each look is another pass of
+    the loop, so who waits to be read is not cut off for it."""
+    handshake_seconds: float = 300.0
+    """From being accepted; a whole fleet that comes back at once has to queue for the processor."""
     goodbye_seconds: float = 1.0
     """For the other end to agree that a connection ends; then it is cut."""
     backlog: int = 4096

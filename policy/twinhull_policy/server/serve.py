@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import uvloop
 
 from twinhull_policy.errors import TwinhullError
-from twinhull_policy.server import expiry
+from twinhull_policy.server import expiry, memory
 from twinhull_policy.server.accounts import Accounts
 from twinhull_policy.server.admin_app import admin_application, device_grants
 from twinhull_policy.server.desk import Desk
@@ -38,6 +38,8 @@ def tls_context(layout: Layout) -> ssl.SSLContext:
     context.load_cert_chain(server_certificate_path(layout), server_key_path(layout))
     context.load_verify_locations(device_ca_path(layout))
     context.verify_mode = ssl.CERT_OPTIONAL
+    # No laptop resumes a session; each ticket would hold the laptop's certificate and take memory and time.
+    context.num_tickets = 0
     return context
 
 
@@ -224,6 +226,9 @@ def run(layout: Layout, devices: Address, administrators: Address | None) -> Non
         level=logging.INFO, format="ts=%(asctime)s level=%(levelname)s %(name)s %(message)s", force=True
     )
     logging.Formatter.converter = time.gmtime
+
+    memory.keep_small()
+    memory.open_many()
 
     async def main() -> None:
         await Server(layout).run(devices, administrators)

@@ -29,7 +29,7 @@ from sqlalchemy import (
     event,
     func,
 )
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import QueuePool
 
 from twinhull_policy.server.errors import NotInitialised, StorageTooNew
@@ -41,6 +41,9 @@ WRITE = "twinhull_write"
 
 DatabaseError = DBAPIError
 """What the database itself fails with: a full disk, a broken file."""
+
+Unavailable = OperationalError
+"""The part of it that may pass: a full disk, a lock that is held for too long."""
 
 Tx = Connection
 """An open transaction, as :meth:`Storage.read` and :meth:`Storage.write` hand it out."""
