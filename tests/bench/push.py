@@ -159,8 +159,9 @@ async def assemble(
                         local_addr=(f"127.0.0.{2 + number % 8}", 0),
                     )
                     await laptop.ready
-            except (OSError, TimeoutError):
+            except (OSError, TimeoutError) as error:
                 failures += 1
+                sys.stderr.write(f"{kind} {number}: {type(error).__name__}: {error}\n")
                 return None
         return laptop
 
