@@ -9,6 +9,7 @@ import select
 import struct
 import threading
 import time
+from functools import partial
 from types import TracebackType
 
 from tests.leaks import frames
@@ -18,6 +19,9 @@ from tests.support.tap_guest import FRAME_LIMIT, open_tap
 
 MAC = "52:54:00:00:00:07"
 ARP_REQUEST, ARP_REPLY = 1, 2
+STALLED_SECONDS = 0.2
+MOST_WAITING = 256
+"""Answers kept for whoever asked; those of a full link are counted, and nobody waits for them."""
 
 
 class Card:
@@ -38,6 +42,8 @@ class Card:
         answer = fcntl.ioctl(self._fd, SIOCGIFHWADDR, bytes(40))
         self._far = struct.unpack("16xH6s16x", answer)[1].hex(":")
         self._arrived: dict[bytes, float] = {}
+        self.echoes = 0
+        """How many have come back so far."""
         self._news = threading.Condition()
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC)
         self._thread = threading.Thread(target=self._listen, name=tap, daemon=True)
@@ -77,6 +83,30 @@ class Card:
                 return None
             return self._arrived.pop(token) - began
 
+    def exchange(self, target: str, seconds: float, size: int, window: int) -> int:
+        """Send echoes of a size, at most ``window`` of them without an answer yet; how many were answered.
+
+        What gets lost is counted as answered after STALLED_SECONDS without any, as a sender of TCP would.
+        """
+        packet = frames.ip(frames.echo(self.address, target, bytes(size)), frames.ICMP, self.address, target)
+        frame = self.frame(packet)
+        first = self.echoes
+        sent, lost, until = 0, 0, time.monotonic() + seconds
+        while time.monotonic() < until:
+            with self._news:
+                waiting = sent - lost - (self.echoes - first)
+                if waiting >= window:
+                    before = self.echoes
+                    if not self._news.wait_for(partial(self._more_than, before), STALLED_SECONDS):
+                        lost += waiting
+                    continue
+            self.write(frame)
+            sent += 1
+        return self.echoes - first
+
+    def _more_than(self, echoes: int) -> bool:
+        return self.echoes > echoes
+
     def _listen(self) -> None:
         poller = select.poll()
         for fd in (self._fd, self._wake_read):
@@ -100,5 +130,7 @@ class Card:
             self.write(frames.ethernet(said, frames.ARP, MAC, self._far))
         elif frame[12:14] == b"\x08\x00" and frame[23] == frames.ICMP and frame[34] == 0:
             with self._news:
-                self._arrived[frame[42:66]] = now
+                self.echoes += 1
+                if len(self._arrived) < MOST_WAITING:
+                    self._arrived[frame[42:66]] = now
                 self._news.notify_all()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 
+from .mutations import MUTATIONS, Line, Mutation
 from .scenario import UNDERLAYS, Scenario
 from .table import ROWS
 
@@ -54,6 +56,18 @@ TABLE_HEAD = """
 """
 
 
+BROKEN_HEAD = """
+## Broken on purpose
+
+`tests/leaks/test_mutations.py` breaks the confinement, plays the first row of each line that the last column
+names, and demands that it fails; every line of the table is made fail by one at least. A copy is really put
+on the wire, a route really into the namespace, and netd really blinded.
+
+| broken | what | lines that then fail |
+|---|---|---|
+"""
+
+
 def document() -> str:
     """The page."""
     lines = [f"| {name} | {words} |\n" for name, words in UNDERLAYS.items()]
@@ -61,7 +75,18 @@ def document() -> str:
     for row in ROWS:
         groups.setdefault((row.event, row.name), []).append(row)
     table = [_line(rows) for _, rows in sorted(groups.items(), key=lambda item: item[0][0].lower())]
-    return HEAD.format(count=len(ROWS)) + "".join(lines) + TABLE_HEAD + "".join(table)
+    broken = "".join(f"| {one.name} | {one.what} | {_reached(one)} |\n" for one in MUTATIONS)
+    return HEAD.format(count=len(ROWS)) + "".join(lines) + BROKEN_HEAD + broken + TABLE_HEAD + "".join(table)
+
+
+def _reached(mutation: Mutation) -> str:
+    if not mutation.only:
+        return f"all but: {', '.join(_names(mutation.apart))}"
+    return ", ".join(_names(mutation.only))
+
+
+def _names(lines: Iterable[Line]) -> list[str]:
+    return sorted((f"{event}: {name}" if name != event else event) for event, name in lines)
 
 
 def _line(rows: list[Scenario]) -> str:
