@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from twinhull_installer import paths
@@ -27,12 +28,13 @@ SOURCE = "/usr/src/twinhull"
 QUICKSTART = f"{SOURCE}/installer/quickstart"
 EXTRA_PACKAGES = ("cryptsetup-bin", "procps")
 BOOT_SECONDS = 120.0
+STOP_SECONDS = 450.0
+"""Both guests may take their time to shut down: TimeoutStopSec of twinhull-partitions.service."""
 ENVIRONMENT = {"HOME": "/root", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 SHARED = (paths.CACHE / "images", paths.CACHE / "test-venv")
 DEVICES = (Path("/dev/net/tun"), Path("/dev/kvm"))
-POWER_OFF = signal.SIGRTMIN + 4
 REBOOT = signal.SIGRTMIN + 5
-"""What these tell systemd: systemd(1), "Signals"."""
+"""What this tells systemd: systemd(1), "Signals"."""
 
 
 class ContainerFailed(AssertionError):
@@ -71,9 +73,12 @@ class Container:
             ContainerFailed: it did not come up within BOOT_SECONDS, or a unit failed.
         """
         if not self._merged.exists():
-            for name in ("root", "upper", "work"):
+            for name in ("root", "upper", "scratch"):
                 (self._directory / name).mkdir()
-            layers = f"lowerdir={self._lower},upperdir={self._directory}/upper,workdir={self._directory}/work"
+            (self._directory / "upper/var/log/journal").mkdir(parents=True)  # kept beyond a reboot
+            layers = (
+                f"lowerdir={self._lower},upperdir={self._directory}/upper,workdir={self._directory}/scratch"
+            )
             mount: list[str | Path] = [
                 "mount",
                 "-t",
@@ -161,26 +166,33 @@ class Container:
         """What it printed while it started and ended."""
         return (self._directory / "console").read_text("utf-8", errors="replace")
 
-    def power_off(self) -> None:
-        """Have it shut down as at the power button, and wait for the end."""
+    def reboot(self) -> None:
+        """Have it shut down as for a reboot, and boot it again; what it wrote is still there."""
         leader = self.leader()
         assert leader is not None and self._process is not None
-        os.kill(leader, POWER_OFF)
-        self._process.wait(BOOT_SECONDS)
+        os.kill(leader, REBOOT)
+        # With --keep-unit, nspawn leaves it to its caller to start the container anew.
+        self._process.wait(STOP_SECONDS)
+        self.start()
 
-    def reboot(self) -> None:
-        """Have it shut down and boot again."""
-        before = self.leader()
-        assert before is not None
-        os.kill(before, REBOOT)
-        wait_for(lambda: self.leader() not in (before, None), "another PID 1", BOOT_SECONDS)
-        self.wait_until_booted()
-
-    def journal(self, *options: str) -> list[str]:
-        """Lines of its journal, read from outside, so also when it is off; monotonic times in front."""
-        argv = ["journalctl", f"--root={self._merged}", "--no-pager", "--quiet", "-o", "short-monotonic"]
+    def journal(self, *options: str) -> list[tuple[datetime, str]]:
+        """Its journal, read from outside, so also of a boot that is over: when, and what."""
+        argv = [
+            "journalctl",
+            f"--root={self._merged}",
+            "--no-pager",
+            "--quiet",
+            "--utc",
+            "-o",
+            "short-iso-precise",
+        ]
         done = subprocess.run([*argv, *options], capture_output=True, text=True, timeout=60, check=True)
-        return done.stdout.splitlines()
+        lines = (line.partition(" ") for line in done.stdout.splitlines())
+        return [(datetime.fromisoformat(moment), said) for moment, _, said in lines]
+
+    def file(self, path: str) -> str:
+        """What a file of it holds."""
+        return (self._merged / path.lstrip("/")).read_text("utf-8", errors="replace")
 
     def close(self) -> None:
         """End it however far it is, and remove what it wrote."""

@@ -6,6 +6,7 @@ In this order: the last tests end what the first ones look at.
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -107,16 +108,14 @@ def test_the_laptops_own_tests_pass(installed: Container, name: str) -> None:
 def test_guests_end_before_the_network_at_shutdown_and_all_comes_back(installed: Container) -> None:
     before = status(installed)
     installed.reboot()
-    lines = installed.journal("--boot=-1")
-
-    def moment(*words: str) -> float:
-        found = [line for line in lines if all(word in line for word in words)]
-        assert found, words
-        return float(found[-1].split("]")[0].strip("[ "))
-
-    network = moment("Stopped twinhull-netd.service")
+    stopped = "Stopped twinhull-netd.service"
+    network = max(when for when, said in installed.journal("--boot=-1") if stopped in said)
     for partition in ("corporate", "personal"):
-        assert moment(f"twinhull-{partition}", "scope: Deactivated") < network
+        log = installed.file(f"/var/log/libvirt/qemu/twinhull-{partition}.log")
+        # 2026-01-31 12:00:00.123+0000: shutting down, reason=shutdown
+        moment, _, reason = [line for line in log.splitlines() if "shutting down" in line][-1].partition(": ")
+        assert reason == "shutting down, reason=shutdown"
+        assert datetime.fromisoformat(moment) < network
     again = installed.run(QUICKSTART, *UP, seconds=INSTALL_SECONDS)
     assert "Done in" in again.stdout
     after = status(installed)
@@ -126,7 +125,8 @@ def test_guests_end_before_the_network_at_shutdown_and_all_comes_back(installed:
 
 def test_down_leaves_nothing(installed: Container) -> None:
     installed.run(QUICKSTART, "--down", "--yes", seconds=300)
-    code = f"import sys; sys.path.insert(0, {SOURCE!r}); from tests.support.quickstart import traces"
+    places = [SOURCE, *(f"{SOURCE}/{part}" for part in ("policy", "hypervisor", "client", "installer"))]
+    code = f"import sys; sys.path[:0] = {places}; from tests.support.quickstart import traces"
     found = installed.output(PYTEST, "-P", "-c", f"{code}; import json; print(json.dumps(sorted(traces())))")
     # The system's own daemons were there before.
     left = [name for name in json.loads(found) if not name.endswith(SYSTEM_DAEMONS)]
