@@ -102,6 +102,10 @@ def remove_all(context: Context, progress: Progress) -> None:
         progress.detail(made.name)
         remove(context, made)
         context.journal.remove(made)
+    if services.systemd_runs():
+        # Until then it goes by the unit files it has read, and remembers those that failed.
+        context.runner.run(["systemctl", "daemon-reload"], check=False)
+        context.runner.run(["systemctl", "reset-failed", "twinhull*"], check=False)
     shutil.rmtree(paths.STATE)
     for directory in (paths.SERVICE_RUN, paths.DAEMON_RUN, *RUN_DIRECTORIES):
         # A supervisor that is on its way out may have made it again, after the journal's entry had gone.

@@ -6,6 +6,7 @@ gone with it. Unlike the virtual laptop it is as fast as the machine, and has no
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -31,6 +32,7 @@ BOOT_SECONDS = 120.0
 STOP_SECONDS = 450.0
 """Both guests may take their time to shut down: TimeoutStopSec of twinhull-partitions.service."""
 ENVIRONMENT = {"HOME": "/root", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+PYTHON = str(paths.CACHE / "test-venv/bin/python")
 SHARED = (paths.CACHE / "images", paths.CACHE / "test-venv")
 DEVICES = (Path("/dev/net/tun"), Path("/dev/kvm"))
 REBOOT = signal.SIGRTMIN + 5
@@ -162,6 +164,13 @@ class Container:
         """What a program prints in it."""
         return self.run(*words).stdout
 
+    def traces(self) -> set[str]:
+        """What a quickstart makes and ``--down`` has to remove, as far as it is there now."""
+        places = [SOURCE, *(f"{SOURCE}/{part}" for part in ("policy", "hypervisor", "client", "installer"))]
+        code = f"import json, sys; sys.path[:0] = {places}; from tests.support.quickstart import traces"
+        code += "; print(json.dumps(sorted(traces())))"
+        return set(json.loads(self.output(PYTHON, "-P", "-c", code)))
+
     def console(self) -> str:
         """What it printed while it started and ended."""
         return (self._directory / "console").read_text("utf-8", errors="replace")
@@ -187,7 +196,7 @@ class Container:
             "short-iso-precise",
         ]
         done = subprocess.run([*argv, *options], capture_output=True, text=True, timeout=60, check=True)
-        lines = (line.partition(" ") for line in done.stdout.splitlines())
+        lines = (line.partition(" ") for line in done.stdout.splitlines() if line[:1].isdigit())
         return [(datetime.fromisoformat(moment), said) for moment, _, said in lines]
 
     def file(self, path: str) -> str:

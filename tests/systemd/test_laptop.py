@@ -14,7 +14,7 @@ import pytest
 from tests.support.quickstart import SYSTEM_DAEMONS
 
 from .conftest import INSTALL_SECONDS, UP
-from .container import QUICKSTART, SOURCE, Container, fields
+from .container import PYTHON, QUICKSTART, SOURCE, Container, fields
 
 WORST = {
     "twinhulld": 1.0,
@@ -26,7 +26,6 @@ WORST = {
 """The worst exposure each unit may have: design.md, section 2."""
 CAPABILITIES = {"twinhull-netd": {"cap_net_admin", "cap_sys_admin"}}
 """What a unit may ever have, where that is anything at all; devd's depend on what it runs on."""
-PYTEST = "/var/cache/twinhull/test-venv/bin/python"
 
 
 def status(container: Container) -> dict[str, Any]:
@@ -100,7 +99,7 @@ def test_both_partitions_run_confined(installed: Container) -> None:
 def test_the_laptops_own_tests_pass(installed: Container, name: str) -> None:
     """What holds of a laptop without systemd holds here, by the same tests."""
     words = ("-m", "pytest", "-p", "no:cacheprovider", "-q", "--keep-laptop", f"tests/e2e/test_{name}.py")
-    done = installed.run("env", "-C", SOURCE, PYTEST, *words, check=False, seconds=INSTALL_SECONDS)
+    done = installed.run("env", "-C", SOURCE, PYTHON, *words, check=False, seconds=INSTALL_SECONDS)
     assert done.returncode == 0, done.stdout[-6000:]
     assert " failed" not in done.stdout and " skipped" not in done.stdout
 
@@ -123,13 +122,10 @@ def test_guests_end_before_the_network_at_shutdown_and_all_comes_back(installed:
     assert {part["state"] for part in after["partitions"]} == {"running"}
 
 
-def test_down_leaves_nothing(installed: Container) -> None:
+def test_down_leaves_nothing(installed: Container, before: set[str]) -> None:
+    assert installed.traces() - before
     installed.run(QUICKSTART, "--down", "--yes", seconds=300)
-    places = [SOURCE, *(f"{SOURCE}/{part}" for part in ("policy", "hypervisor", "client", "installer"))]
-    code = f"import sys; sys.path[:0] = {places}; from tests.support.quickstart import traces"
-    found = installed.output(PYTEST, "-P", "-c", f"{code}; import json; print(json.dumps(sorted(traces())))")
-    # The system's own daemons were there before.
-    left = [name for name in json.loads(found) if not name.endswith(SYSTEM_DAEMONS)]
-    assert left == []
+    # The system's own daemons are systemd's to start and stop.
+    assert {left for left in installed.traces() - before if not left.endswith(SYSTEM_DAEMONS)} == set()
     units = installed.output("systemctl", "list-units", "--all", "--no-legend", "--plain", "twinhull*")
     assert units.strip() == ""
