@@ -38,6 +38,8 @@ class Terminal:
             stderr=far,
             env=os.environ | {"PYTHONPATH": f"{ROOT / 'client'}:{ROOT / 'policy'}", "TERM": "xterm"},
             start_new_session=True,
+            # As a shell gives it to what runs in its foreground; a shell's background jobs ignore it.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         os.close(far)
 

@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_every_branch_of_the_verifiers_is_tested(tmp_path: Path) -> None:
-    names = ("command", "expiry", "statement", "root", "repository")
+    names = ("command", "expiry", "fingerprint", "statement", "root", "repository")
     done = subprocess.run(
         [
             sys.executable,
