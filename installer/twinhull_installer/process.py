@@ -70,6 +70,14 @@ def _ended(descriptor: int, timeout: float) -> bool:
     return bool(poller.poll(timeout * 1000))
 
 
+def of_this_system(pid: int) -> bool:
+    """Whether a process is of this system, and not of a container on it whose processes are seen, too."""
+    try:
+        return Path(f"/proc/{pid}/ns/pid").readlink() == Path("/proc/self/ns/pid").readlink()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return False
+
+
 def find(program: str) -> Identity | None:
     """A running process whose executable or first argument is ``program``, full path; the oldest one."""
     for entry in sorted(int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()):
@@ -77,7 +85,7 @@ def find(program: str) -> Identity | None:
             executable = str(Path(f"/proc/{entry}/exe").readlink()).removesuffix(" (deleted)")
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue
-        if executable == os.path.realpath(program):
+        if executable == os.path.realpath(program) and of_this_system(entry):
             return identify(entry)
     return None
 
@@ -91,7 +99,8 @@ def with_arguments() -> list[tuple[Identity, list[str]]]:
                 words = (entry / "cmdline").read_bytes().split(b"\0")
             except (FileNotFoundError, ProcessLookupError):
                 continue
-            if (identity := identify(int(entry.name))) is not None:
+            identity = identify(int(entry.name))
+            if identity is not None and of_this_system(identity.pid):
                 found.append((identity, [os.fsdecode(word) for word in words]))
     return found
 
@@ -105,6 +114,6 @@ def of_user(uid: int) -> list[Identity]:
                 identity = identify(int(entry.name)) if entry.stat().st_uid == uid else None
             except FileNotFoundError:
                 continue
-            if identity is not None:
+            if identity is not None and of_this_system(identity.pid):
                 found.append(identity)
     return found

@@ -202,7 +202,7 @@ class LabParts:
 def main(arguments: list[str], repository: Path) -> int:
     """The command; returns its exit status."""
     parser = argparse.ArgumentParser(prog="installer/test", description=(__doc__ or "").partition(":")[2])
-    parser.add_argument("--fast", action="store_true", help="leave out the suites that boot guests")
+    parser.add_argument("--fast", action="store_true", help="leave out what boots guests")
     parser.add_argument("--lab", action="store_true", help="also what needs the virtual laptop")
     parser.add_argument("--keep", action="store_true", help="leave what e2e installed for a look at it")
     options = parser.parse_args(arguments)
@@ -218,15 +218,14 @@ def main(arguments: list[str], repository: Path) -> int:
         start_daemons(repository, runner)
         parts = LabParts(repository, runner) if options.lab else None
         run_checks(repository, runner, summary)
-        suites.run_lanes(suites.LANES, repository, runner, summary)
+        suites.run_lanes(repository, runner, summary, guests=not options.fast)
         if parts:
             # Nothing is built beside emulated guests.
             parts.wait(summary)
             parts = None
-        if not options.fast:
-            suites.run_lanes(suites.GUEST_LANES, repository, runner, summary)
-        if options.lab:
-            suites.run_shown(suites.LAB, repository, runner, summary)
+        wanted = [suite for suite, on in ((suites.E2E, not options.fast), (suites.LAB, options.lab)) if on]
+        for suite in wanted:
+            suites.run_shown(suite, repository, runner, summary)
         if not options.keep:
             show([repository / "installer/quickstart", "--down", "--yes"], repository, runner, LONG)
             remains = look(runner).beyond(before)

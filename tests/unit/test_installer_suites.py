@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from twinhull_installer import suites
 from twinhull_installer.run import Runner
-from twinhull_installer.suites import GUEST_LANES, LAB, LANES, Beside, Suite, Summary, results
+from twinhull_installer.suites import E2E, LAB, LANES, Beside, Suite, Summary, results
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 
 def test_every_test_file_is_of_one_suite() -> None:
-    every = [suite for lane in LANES + GUEST_LANES for suite in lane] + [LAB]
+    every = [suite for lane in LANES for suite in lane] + [E2E, LAB]
     times = Counter(path for suite in every for path in suite.files(REPOSITORY))
     there = {path.relative_to(REPOSITORY) for path in (REPOSITORY / "tests").rglob("test_*.py")}
     assert there - set(times) == {path for path in there if path.parts[1] == "bench"}
