@@ -142,7 +142,7 @@ def _start(context: Context, daemon: Daemon) -> None:
     if daemon.name == "dbus":
         BUS_SOCKET.parent.mkdir(mode=0o755, exist_ok=True)
         context.runner.run(["dbus-uuidgen", "--ensure"])
-    if daemon.name == "libvirtd" and KVM.exists() and KVM.stat().st_gid == 0:
+    if daemon.name == "libvirtd" and KVM.exists():
         # What udev does at boot (50-udev-default.rules); without systemd there may be no udev.
         shutil.chown(KVM, group="kvm")
         KVM.chmod(0o660)

@@ -22,6 +22,7 @@ NAMESPACES = Path("/run/netns")
 """Where ip-netns(8) keeps names."""
 RUN_DIRECTORIES = tuple(Path("/run") / name for name in ("twinhull", "twinhull-devd", "twinhull-blockd"))
 """RuntimeDirectory= of the units."""
+PARTITIONS_UNIT = "twinhull-partitions.service"
 KEPT_ALWAYS = frozenset({str(paths.STATE)})
 
 
@@ -37,6 +38,9 @@ def steps(context: Context) -> list[Step]:
     def stop_services() -> None:
         ask_netd_down(context)
         boot.switch_off(context.runner, context.journal)
+        if services.systemd_runs():
+            # Whose end would end the partitions, if they had not ended before; no other command stops it.
+            context.runner.run(["systemctl", "stop", PARTITIONS_UNIT], check=False)
         services.stop_all(context.runner, [*system.SERVICES, system.SERVER])
         release_usb(context)
         confinement.disallow()

@@ -161,15 +161,10 @@ def restart_all(runner: Runner, wanted: list[str]) -> None:
         launcher.start(name)
 
 
-PARTITIONS_UNIT = "twinhull-partitions.service"
-"""Wanted by core's, and runs nothing: it ends the partitions when it is stopped."""
-
-
 def stop_all(runner: Runner, wanted: list[str]) -> None:
     """Stop services, the last one first; those that do not run are left."""
     if systemd_runs():
         units = [f"{name}.{kind}" for name in reversed(wanted) for kind in ("socket", "service")]
-        units.insert(0, PARTITIONS_UNIT)
         known = [unit for unit in units if (paths.SYSTEMD_UNITS / unit).exists()]
         if known:
             runner.run(["systemctl", "stop", *known], check=False)

@@ -21,7 +21,8 @@ from twinhull_policy.api.types import (
 from twinhull_policy.errors import ErrorReport
 
 from tests.support.cli import twinhull
-from tests.support.standin_daemon import StandInDaemon, demonstration_status
+from tests.support.demonstration import demonstration_status
+from tests.support.standin_daemon import StandInDaemon
 
 TOKEN = f"th1.{'A' * 43}.{'0' * 64}.{'1' * 64}"
 PASSPHRASE = " ".join(("correct", "horse", "battery"))

@@ -55,17 +55,6 @@ def server(tmp_path: Path) -> Iterator[FleetServer]:
         fleet.stop()
 
 
-@pytest.fixture
-def fetch(tmp_path: Path) -> Iterator[FetchService]:
-    (tmp_path / "laptop").mkdir()
-    service = FetchService(tmp_path / "laptop")
-    service.start()
-    try:
-        yield service
-    finally:
-        service.stop()
-
-
 def decide(administrator: AdminClient, user_code: str, group: str) -> None:
     """What the approval page does."""
     administrator.request("POST", "/grants", t.Done, t.Decide(user_code=user_code, group=group))

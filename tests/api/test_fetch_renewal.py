@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -23,27 +22,6 @@ from tests.support.fleet_processes import FetchService, FleetServer
 from tests.support.fleet_wait import until
 
 PEM, DER = serialization.Encoding.PEM, serialization.Encoding.DER
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[FleetServer]:
-    fleet = FleetServer(tmp_path / "server")
-    fleet.start()
-    try:
-        yield fleet
-    finally:
-        fleet.stop()
-
-
-@pytest.fixture
-def fetch(tmp_path: Path) -> Iterator[FetchService]:
-    (tmp_path / "laptop").mkdir()
-    service = FetchService(tmp_path / "laptop")
-    service.start()
-    try:
-        yield service
-    finally:
-        service.stop()
 
 
 def give_certificate(server: FleetServer, store: IdentityStore, life: datetime.timedelta) -> bytes:

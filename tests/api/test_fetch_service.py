@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,27 +21,6 @@ from twinhull_policy.server.layout import Layout
 
 from tests.support.fleet_processes import PATIENCE, WIREGUARD_KEY, FetchService, FleetServer
 from tests.support.tls_proxy import TlsProxy
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[FleetServer]:
-    fleet = FleetServer(tmp_path / "server")
-    fleet.start()
-    try:
-        yield fleet
-    finally:
-        fleet.stop()
-
-
-@pytest.fixture
-def fetch(tmp_path: Path) -> Iterator[FetchService]:
-    (tmp_path / "laptop").mkdir()
-    service = FetchService(tmp_path / "laptop")
-    service.start()
-    try:
-        yield service
-    finally:
-        service.stop()
 
 
 async def until(fetch: FetchService, reached: Callable[[], bool]) -> None:

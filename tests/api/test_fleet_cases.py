@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import ssl
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -34,16 +33,6 @@ from tests.support.tuf_repository import HttpsServer
 
 HERD = 60
 """Laptops here; tests/bench has 10,000."""
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[FleetServer]:
-    fleet = FleetServer(tmp_path / "server")
-    fleet.start()
-    try:
-        yield fleet
-    finally:
-        fleet.stop()
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["by the command", "behind its back"])

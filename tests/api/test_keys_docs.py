@@ -9,10 +9,9 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from twinhull_policy.errors import TwinhullError
 from twinhull_policy.trust import root as trust_root
 from twinhull_policy.trust.policy_body import verify_policy_body
@@ -56,27 +55,6 @@ class Desk:
         )
         assert done.returncode == 0, f"{block}\n{done.stderr}"
         return done.stdout
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[FleetServer]:
-    fleet = FleetServer(tmp_path / "server")
-    fleet.start()
-    try:
-        yield fleet
-    finally:
-        fleet.stop()
-
-
-@pytest.fixture
-def fetch(tmp_path: Path) -> Iterator[FetchService]:
-    (tmp_path / "laptop").mkdir()
-    service = FetchService(tmp_path / "laptop")
-    service.start()
-    try:
-        yield service
-    finally:
-        service.stop()
 
 
 def chain(fetch: FetchService) -> trust_root.TrustedRoot:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 from twinhull_policy.names import Partition
 
-from tests.support.netd_lab import ADDRESS, PAGES, NetdLab, netd_lab
+from tests.support.netd_lab import ADDRESS, ECHO, PAGES, STREAM, NetdLab, netd_lab
 from tests.support.network_lab import Packet, capture, wait_until
 
 CORPORATE = Partition.CORPORATE
@@ -19,27 +19,6 @@ returning.FIRST_SECONDS, returning.APART_SECONDS = 1.0, 1.0
 """
 UDP, ICMP, ARP = 17, 1, 0x0806
 INITIATION, DATA = b"\x01\x00\x00\x00", b"\x04\x00\x00\x00"
-
-STREAM = """
-import os, socket, time
-with socket.create_connection(("10.77.0.1", 7777), timeout=5) as stream:
-    os.write(1, b"ready\\n")
-    while True:
-        stream.sendall(b".")
-        if stream.recv(1) != b".":
-            raise SystemExit("the stream ended")
-        time.sleep(0.05)
-"""
-ECHO = """
-import os, socket
-with socket.create_server(("10.77.0.1", 7777)) as server:
-    os.write(1, b"ready\\n")
-    while True:
-        stream, _ = server.accept()
-        with stream:
-            while data := stream.recv(1):
-                stream.sendall(data)
-"""
 
 
 @pytest.fixture(scope="module")

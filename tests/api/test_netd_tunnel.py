@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from twinhull_policy.names import Partition
 
-from tests.support.netd_lab import ADDRESS, ADDRESS6, GATEWAY6, INTRANET, NetdLab, netd_lab
+from tests.support.netd_lab import ADDRESS, ADDRESS6, ECHO, GATEWAY6, INTRANET, STREAM, NetdLab, netd_lab
 from tests.support.network_lab import Packet, capture, wait_until
 
 CORPORATE = Partition.CORPORATE
@@ -106,28 +106,6 @@ def second_uplink(net: NetdLab) -> Iterator[NetdLab]:
         "ip", "address", "replace", "2001:db8:100::2/64", "dev", "uplink0", "nodad", namespace="th-underlay"
     )
     net.lab.run("ip", "-6", "route", "replace", "default", "via", "2001:db8:100::1", namespace="th-underlay")
-
-
-STREAM = """
-import os, socket, sys, time
-with socket.create_connection(("10.77.0.1", 7777), timeout=60) as stream:
-    os.write(1, b"ready\\n")
-    while True:
-        stream.sendall(b".")
-        if stream.recv(1) != b".":
-            raise SystemExit("the stream ended")
-        time.sleep(0.05)
-"""
-ECHO = """
-import os, socket
-with socket.create_server(("10.77.0.1", 7777)) as server:
-    os.write(1, b"ready\\n")
-    while True:
-        stream, _ = server.accept()
-        with stream:
-            while data := stream.recv(1):
-                stream.sendall(data)
-"""
 
 
 def test_a_connection_survives_roaming_to_another_network(second_uplink: NetdLab) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +28,6 @@ from twinhull_policy.trust.statement import DeviceIdentity, verify_statement
 from tests.support.fleet_processes import WIREGUARD_KEY, FleetServer
 
 LIMIT = 1 << 20
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[FleetServer]:
-    fleet = FleetServer(tmp_path / "server")
-    fleet.start()
-    try:
-        yield fleet
-    finally:
-        fleet.stop()
 
 
 class Laptop:

@@ -45,17 +45,6 @@ def server(tmp_path: Path) -> Iterator[FleetServer]:
         fleet.stop()
 
 
-@pytest.fixture
-def fetch(tmp_path: Path) -> Iterator[FetchService]:
-    (tmp_path / "laptop").mkdir()
-    service = FetchService(tmp_path / "laptop")
-    service.start()
-    try:
-        yield service
-    finally:
-        service.stop()
-
-
 def test_the_filter_bites() -> None:
     for program, output in ((WRITE_THEN_RUN, "data\nrefused\n"), (CLOCK, "refused\n")):
         done = subprocess.run(

@@ -45,17 +45,6 @@ def small(tmp_path: Path) -> Iterator[Path]:
     run(["umount", place], timeout=10)
 
 
-@pytest.fixture
-def fetch(tmp_path: Path) -> Iterator[FetchService]:
-    (tmp_path / "laptop").mkdir()
-    service = FetchService(tmp_path / "laptop")
-    service.start()
-    try:
-        yield service
-    finally:
-        service.stop()
-
-
 def fill(place: Path) -> Path:
     """Leave no room."""
     filler = place / "filler"

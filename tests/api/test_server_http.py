@@ -6,7 +6,7 @@ import asyncio
 import json
 import ssl
 import time
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable
 from pathlib import Path
 
 import aiohttp
@@ -29,16 +29,6 @@ from twinhull_policy.trust.token import parse_token
 from tests.support.fleet_processes import PATIENCE, WIREGUARD_KEY, FleetServer
 
 ANSWER_LIMIT = 1 << 20
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[FleetServer]:
-    fleet = FleetServer(tmp_path / "server")
-    fleet.start()
-    try:
-        yield fleet
-    finally:
-        fleet.stop()
 
 
 def server_ca(server: FleetServer) -> str:

@@ -35,17 +35,6 @@ def server(tmp_path: Path) -> Iterator[FleetServer]:
         fleet.stop()
 
 
-@pytest.fixture
-def fetch(tmp_path: Path) -> Iterator[FetchService]:
-    (tmp_path / "laptop").mkdir()
-    service = FetchService(tmp_path / "laptop")
-    service.start()
-    try:
-        yield service
-    finally:
-        service.stop()
-
-
 def readable(path: Path) -> bool:
     """Whether the serving user can read it, asked of the kernel as that user."""
     user = pwd.getpwnam(USER)

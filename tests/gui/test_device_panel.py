@@ -29,7 +29,8 @@ from twinhull_policy.errors import ErrorReport
 from twinhull_policy.kinds import Kind
 
 from tests.gui.conftest import OpenWindow
-from tests.support.standin_daemon import StandInDaemon, demonstration_devices
+from tests.support.demonstration import demonstration_devices
+from tests.support.standin_daemon import StandInDaemon
 
 WAIT = 20000
 STICK, WEBCAM, KEYBOARD = "usb-1-2", "usb-1-3", "usb-2-1"

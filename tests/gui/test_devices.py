@@ -27,7 +27,8 @@ from twinhull_policy.kinds import Kind
 from twinhull_policy.owner_defaults import default_owner_rules
 from twinhull_policy.parse import canonical, parse_owner_rules
 
-from tests.support.standin_daemon import StandInDaemon, demonstration_devices
+from tests.support.demonstration import demonstration_devices
+from tests.support.standin_daemon import StandInDaemon
 
 WAIT = 20000
 STICK, WEBCAM, KEYBOARD, TOKEN = "usb-1-2", "usb-1-3", "usb-2-1", "usb-2-2"

@@ -34,7 +34,8 @@ from twinhull_policy.example import example_policy
 from twinhull_policy.parse import canonical
 
 from tests.gui.conftest import OpenWindow, connect
-from tests.support.standin_daemon import StandInDaemon, demonstration_status
+from tests.support.demonstration import demonstration_status
+from tests.support.standin_daemon import StandInDaemon
 
 CONTEXTS = {
     "home": "host",

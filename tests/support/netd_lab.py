@@ -64,6 +64,27 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as resolver:
     except OSError as error:
         sys.stdout.write(f"failed: {error}")
 """
+STREAM = """
+import os, socket, time
+with socket.create_connection(("10.77.0.1", 7777), timeout=60) as stream:
+    os.write(1, b"ready\\n")
+    while True:
+        stream.sendall(b".")
+        if stream.recv(1) != b".":
+            raise SystemExit("the stream ended")
+        time.sleep(0.05)
+"""
+ECHO = """
+import os, socket
+with socket.create_server(("10.77.0.1", 7777)) as server:
+    os.write(1, b"ready\\n")
+    while True:
+        stream, _ = server.accept()
+        with stream:
+            while data := stream.recv(1):
+                stream.sendall(data)
+"""
+"""One connection that has to outlive what is done to the tunnel: a byte to and fro, many times a second."""
 
 
 class NetdLab:

@@ -191,7 +191,7 @@ def translated(action: str) -> Iterator[None]:
         yield
     except libvirt.libvirtError as error:
         # Where QEMU does not start, libvirt quotes its whole output; the first line says why.
-        reason = (error.get_error_message() or "no reason given").strip().splitlines()[0]
+        reason = (error.get_error_message() or "").strip().partition("\n")[0] or "no reason given"
         if error.get_error_domain() == libvirt.VIR_FROM_RPC and error.get_error_code() in UNREACHABLE:
             raise HypervisorUnreachable(reason=reason) from error
         raise HypervisorRefused(action=action, reason=reason) from error

@@ -19,6 +19,7 @@ from msgspec import Meta
 from twinhull_policy.errors import printable
 from twinhull_policy.trust.token import EnrolmentToken, parse_token
 
+from .client import GrantPrompt
 from .enrol import fetch_ca
 from .errors import BadServerAnswer, GrantDenied, GrantExpired, GrantForAnotherServer, ServerUnreachable
 from .fleet_client import FleetClient, check_url
@@ -43,19 +44,6 @@ class DeviceAuthorization(msgspec.Struct, frozen=True):
     interval: Annotated[int, Meta(ge=1, le=60)] = 5
 
 
-class Prompt(msgspec.Struct, frozen=True):
-    """What is shown to the person, and what the server is known by."""
-
-    server: str
-    user_code: str
-    verification_uri: str
-    verification_uri_complete: str
-    expires_in: int
-    key_sha256: str
-    root_sha256: str
-    ca_sha256: str
-
-
 class _AccessToken(msgspec.Struct, frozen=True):
     access_token: Annotated[str, Meta(max_length=LIMITS.token_bytes)]
 
@@ -75,7 +63,7 @@ class Grant:
     def __init__(
         self,
         asked: DeviceAuthorization,
-        prompt: Prompt,
+        prompt: GrantPrompt,
         server_ca: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -160,7 +148,7 @@ async def begin(store: IdentityStore, untrusted_url: str, initiator: str) -> Gra
         raise BadServerAnswer(detail=f"it refused the device grant with {printable(error, 64)}")
     asked = _decoded(untrusted_answer, DeviceAuthorization)
     key = store.key().public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    prompt = Prompt(
+    prompt = GrantPrompt(
         server=server,
         user_code=asked.user_code,
         verification_uri=asked.verification_uri,
