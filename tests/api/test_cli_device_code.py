@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from twinhull_policy.api.types import GrantProgress
@@ -49,6 +50,14 @@ class Terminal:
         while text not in self.screen:
             assert select.select([self._near], [], [], deadline - time.monotonic())[0], self.screen
             self.screen += os.read(self._near, 4096).decode(errors="replace")
+
+    def until_it_reads(self) -> None:
+        """Until it sleeps in read(2): a signal just before that would only count at the next key."""
+        stat = Path(f"/proc/{self.process.pid}/stat")
+        deadline = time.monotonic() + PATIENCE
+        while stat.read_text().rpartition(")")[2].split()[0] != "S":
+            assert time.monotonic() < deadline, self.screen
+            time.sleep(0.01)
 
     def type(self, line: str) -> None:
         os.write(self._near, f"{line}\n".encode())
@@ -110,6 +119,7 @@ def test_giving_up_while_waiting_or_asked(standin: StandInDaemon) -> None:
     standin.grant_progress = [GrantProgress(wait_seconds=30.0)]
     with terminal() as screen:
         screen.until(QUESTION)
+        screen.until_it_reads()
         screen.process.send_signal(signal.SIGINT)
         assert screen.end() == 1
         assert "TH-CLI-018" in screen.screen

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.laptop import REPOSITORY, Laptop
+from tests.support.quickstart import claim
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,6 +32,7 @@ def laptop(request: pytest.FixtureRequest) -> Iterator[Laptop]:
 
     A quickstart that fails fails every test with what it printed.
     """
+    claim()
     installed = subprocess.run(
         [REPOSITORY / "installer/quickstart", "--small", "--headless", "--yes"],
         capture_output=True,

@@ -16,6 +16,7 @@ from types import TracebackType
 
 from twinhull_installer import paths
 from twinhull_installer.journal import OUR_PATHS
+from twinhull_installer.testrun import MADE_BY_TESTS
 
 from tests.support.laptop import REPOSITORY
 
@@ -35,12 +36,20 @@ class Begun:
     title: str
 
 
+def claim() -> None:
+    """Mark the laptop about to be installed as the tests' own: a run that is cut off leaves it to the next."""
+    paths.STATE.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (paths.STATE / MADE_BY_TESTS).touch(mode=0o600)
+
+
 class Quickstart:
     """One run of ``installer/quickstart`` under way. On the way out of the block it is killed."""
 
     def __init__(self, *options: str) -> None:
         self.output = ""
         self._deadline = time.monotonic() + LONGEST_RUN
+        if "--down" not in options:
+            claim()
         self._screen, terminal = pty.openpty()
         try:
             self.process = subprocess.Popen(

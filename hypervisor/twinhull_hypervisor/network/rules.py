@@ -165,11 +165,19 @@ def underlay(plan: PersonalPlan, neighbours: Neighbours, *, forward_others: Mapp
     """
     closed = [version for version, open_before in forward_others.items() if not open_before]
     others = "\n        ".join(f"meta nfproto ipv{version} drop" for version in closed)
+    # Before routing, where the kernel would tell whoever sent it of a better way or of none.
+    elsewhere = "fib daddr type unicast"
+    passing = "\n        ".join(f"meta nfproto ipv{version} {elsewhere} drop" for version in closed)
     # The guest, and netd's own probes.
     senders = f"{{ {PERSONAL.guest}, {VETH_INSIDE_ADDRESS.ip} }}"
     senders6 = f"{{ {PERSONAL.guest6}, {VETH_INSIDE_ADDRESS6.ip} }}"
     inet = f"""
     {_private_set()}
+    chain strangers {{
+        type filter hook prerouting priority raw; policy accept;
+        iifname {{ "lo", "{VETH_OUTSIDE}" }} accept
+        {passing}
+    }}
     chain input {{
         type filter hook input priority filter; policy accept;
         iifname "{VETH_OUTSIDE}" {NEIGHBOURS} accept
