@@ -37,7 +37,7 @@ class Begun:
 
 
 def claim() -> None:
-    """Mark the laptop about to be installed as the tests' own: a run that is cut off leaves it to the next."""
+    """Mark the laptop to be installed as the tests' own: what a run cut off leaves, the next removes."""
     paths.STATE.mkdir(mode=0o700, parents=True, exist_ok=True)
     (paths.STATE / MADE_BY_TESTS).touch(mode=0o600)
 
