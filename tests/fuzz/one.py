@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import atheris  # type: ignore[import-untyped]
 
-with atheris.instrument_imports(include=["twinhull_policy", "tests.lab.usb_peer", "tuf"]):
+with atheris.instrument_imports(
+    include=["twinhull_policy", "twinhull_hypervisor.block", "tests.lab.usb_peer", "tuf"]
+):
     from tests.fuzz.targets import TARGETS
 
 from tests.fuzz.json_mutator import mutate

@@ -91,7 +91,7 @@ def fuzz(
 
 
 def _run(command: list[str | Path], seconds: int, policy: Path) -> subprocess.CompletedProcess[str]:
-    paths = ":".join(map(str, (policy, REPOSITORY, REPOSITORY / "installer")))
+    paths = ":".join(map(str, (policy, *(REPOSITORY / part for part in ("", "hypervisor", "installer")))))
     return subprocess.run(
         command,
         cwd=REPOSITORY,

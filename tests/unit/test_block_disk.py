@@ -26,6 +26,10 @@ def good(tag: int) -> bytes:
     return struct.pack("<4sIIB", b"USBS", tag, 0, 0)
 
 
+def bad(tag: int) -> bytes:
+    return struct.pack("<4sIIB", b"USBS", tag, 0, 1)
+
+
 @pytest.mark.parametrize(
     ("place", "length"),
     [(0, 512), (0, 1), (511, 2), (512 * 7 + 3, 100_000), (0, len(CONTENT)), (len(CONTENT) - 1, 1)],
@@ -186,3 +190,11 @@ def test_no_answers_whatever_do_more_than_fail(answers: list[bytes], units: int)
 def test_a_command_ends_in_data_or_a_reason(answers: list[bytes]) -> None:
     with contextlib.suppress(CheckCondition, scsi.BadAnswer, OSError):
         assert len(BulkOnly(Scripted(answers)).command(scsi.INQUIRY, 36)) <= 36
+
+
+def test_a_stick_that_fails_to_say_why_it_failed_is_asked_once() -> None:
+    count = 2000
+    pipes = Scripted([answer for tag in range(1, count) for answer in (b"", bad(tag))])
+    with pytest.raises(NotReadable, match="fails to say why"):
+        UsbDisk(pipes)
+    assert len(pipes.sent) == 2

@@ -97,16 +97,20 @@ class BulkOnly:
             raise
 
     def _command(self, command: bytes, length: int) -> bytes:
-        self._tag = (self._tag + 1) & 0xFFFFFFFF
-        head = (b"USBC", self._tag, length, _FROM_DEVICE, self.lun, len(command), command)
-        self._pipes.transmit(_COMMAND.pack(*head), COMMAND_MS)
-        untrusted_data = self._data(length) if length else b""
-        status = self._status()
+        status, untrusted_data = self._asked(command, length)
         if status == _FAILED:
             raise CheckCondition(self._why())
         if status != _GOOD:
             raise BadAnswer("it lost count of what was asked")
         return untrusted_data
+
+    def _asked(self, command: bytes, length: int) -> tuple[int, bytes]:
+        """How a command went (bCSWStatus), and what it brought."""
+        self._tag = (self._tag + 1) & 0xFFFFFFFF
+        head = (b"USBC", self._tag, length, _FROM_DEVICE, self.lun, len(command), command)
+        self._pipes.transmit(_COMMAND.pack(*head), COMMAND_MS)
+        untrusted_data = self._data(length) if length else b""
+        return self._status(), untrusted_data
 
     def _data(self, length: int) -> bytes:
         try:
@@ -130,10 +134,10 @@ class BulkOnly:
         return int(status)
 
     def _why(self) -> Sense:
-        try:
-            return scsi.sense(self._command(scsi.REQUEST_SENSE, scsi.SENSE_BYTES))
-        except CheckCondition as error:
-            raise BadAnswer("it fails to say why it failed") from error
+        status, untrusted_sense = self._asked(scsi.REQUEST_SENSE, scsi.SENSE_BYTES)
+        if status != _GOOD:
+            raise BadAnswer("it fails to say why it failed")
+        return scsi.sense(untrusted_sense)
 
     def _recover(self) -> None:
         try:
