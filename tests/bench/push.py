@@ -5,7 +5,8 @@ Simulated laptops, each with a certificate and a TLS connection of its own, hold
 ``twinhull-server`` and a subscription to mosquitto at the same time. Rounds go by turns: a statement to
 every stream, the same bytes to every subscription. Timed is from the first byte handed over until each
 laptop has the whole message. All on the loopback of one machine, whose processors server, broker and
-laptops share. Prints JSON; ratios are mosquitto's time by ours.
+laptops share. The laptops are in several processes (tests/bench/crowd.py). Prints JSON; ratios are
+mosquitto's time by ours.
 """
 
 from __future__ import annotations
@@ -17,11 +18,9 @@ import os
 import re
 import shutil
 import statistics
-import struct
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,144 +28,69 @@ import uvloop
 from twinhull_policy.example import example_policy
 from twinhull_policy.parse import canonical
 from twinhull_policy.server import repository
-from twinhull_policy.server.pki import device_ca_path, server_certificate_path, server_key_path
+from twinhull_policy.server.pki import (
+    device_ca_path,
+    server_ca_path,
+    server_certificate_path,
+    server_key_path,
+)
 
+from tests.bench.crowd import PATIENCE, TOPIC, Laptop, mqtt_hello, mqtt_messages, mqtt_packet, mqtt_string
 from tests.bench.fleet_keys import BenchFleet
 from tests.support.fleet_processes import ENVIRONMENT, SERVER
 
-PATIENCE = 600.0
 CONNECTING = 64
 """Handshakes under way at once, while the fleet assembles; the herd has no such limit."""
-TOPIC = b"d"
+MEMBERS = 4000
+"""Laptops of one process, which holds two connections of each and, when they come back, three."""
+LONGEST_LINE = 4 * 1024 * 1024
 
 
-class Laptop(asyncio.Protocol):
-    """One connection that counts whole messages.
+class Crowds:
+    """The simulated fleet: processes that do the same, each with its part of the laptops."""
 
-    Attributes:
-        received: bytes so far.
-        at: when the newest message was whole (perf_counter).
-    """
+    def __init__(self, fleet: BenchFleet) -> None:
+        self._members = [
+            {"device_id": device_id, "pem": str(pem)}
+            for device_id, pem in zip(fleet.ids, fleet.pem_files(), strict=True)
+        ]
+        self._ca = str(server_ca_path(fleet.layout))
+        self._processes: list[asyncio.subprocess.Process] = []
 
-    def __init__(self, hello: bytes, complete: Callable[[bytearray], int]) -> None:
-        self._hello = hello
-        self._complete = complete
-        self._pending = bytearray()
-        self.received = 0
-        self.messages = 0
-        self.at = 0.0
-        self.lost = False
-        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    async def start(self) -> None:
+        """Start the processes."""
+        parts = -(-len(self._members) // MEMBERS)
+        for part in range(parts):
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "tests.bench.crowd",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                limit=LONGEST_LINE,
+            )
+            self._processes.append(process)
+            await self._tell(process, do="gather", members=self._members[part::parts], ca=self._ca)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
-        transport.write(self._hello)  # type: ignore[attr-defined]  # a writing transport
+    async def tell(self, **task: Any) -> dict[str, list[Any]]:
+        """Have all of them do something at once; their answers, put together."""
+        answers = await asyncio.gather(*(self._tell(process, **task) for process in self._processes))
+        return {name: [one for answer in answers for one in answer[name]] for name in answers[0]}
 
-    def data_received(self, data: bytes) -> None:
-        self.received += len(data)
-        self._pending += data
-        found = self._complete(self._pending)
-        if found:
-            self.messages += found
-            self.at = time.perf_counter()
-            if not self.ready.done():
-                self.ready.set_result(None)
+    async def _tell(self, process: asyncio.subprocess.Process, **task: Any) -> dict[str, list[Any]]:
+        if process.stdin is None or process.stdout is None:
+            raise RuntimeError("no pipes")
+        process.stdin.write(json.dumps(task).encode() + b"\n")
+        await process.stdin.drain()
+        answer: dict[str, list[Any]] = json.loads(await process.stdout.readline())
+        return answer
 
-    def connection_lost(self, _error: Exception | None) -> None:
-        self.lost = True
-        if not self.ready.done():
-            self.ready.set_exception(ConnectionError("lost"))
-
-
-def sse_messages(pending: bytearray) -> int:
-    """Whole statements in what came; they are taken out. The answer's head goes with the first."""
-    found = 0
-    while (begin := pending.find(b"event: statement\n")) >= 0:
-        end = pending.find(b"\n\n\r\n", begin)
-        if end < 0:
-            return found
-        del pending[: end + 4]
-        found += 1
-    return found
-
-
-def mqtt_messages(pending: bytearray) -> int:
-    """Whole packets in what came that are SUBACK or PUBLISH (MQTT 3.1.1, section 2); all are taken out."""
-    found = 0
-    while len(pending) >= 2:
-        length = shift = 0
-        for index in range(1, min(5, len(pending))):
-            length |= (pending[index] & 127) << shift
-            shift += 7
-            if not pending[index] & 128:
-                break
-        else:
-            return found
-        if len(pending) < index + 1 + length:
-            return found
-        found += pending[0] >> 4 in (3, 9)
-        del pending[: index + 1 + length]
-    return found
-
-
-def mqtt_string(text: bytes) -> bytes:
-    return struct.pack(">H", len(text)) + text
-
-
-def mqtt_packet(kind: int, body: bytes) -> bytes:
-    length, encoded = len(body), bytearray()
-    while True:
-        length, digit = divmod(length, 128)
-        encoded.append(digit | (128 if length else 0))
-        if not length:
-            return bytes([kind]) + bytes(encoded) + body
-
-
-def mqtt_hello(name: str) -> bytes:
-    """CONNECT with a clean session and no keep-alive, and SUBSCRIBE to the laptop's own topic."""
-    connect = mqtt_string(b"MQTT") + bytes([4, 2]) + struct.pack(">H", 0) + mqtt_string(name.encode())
-    subscribe = struct.pack(">H", 1) + mqtt_string(TOPIC + b"/" + name.encode()) + b"\0"
-    return mqtt_packet(0x10, connect) + mqtt_packet(0x82, subscribe)
-
-
-async def assemble(
-    fleet: BenchFleet, port: int, kind: str, at_once: int, pems: list[Path]
-) -> tuple[list[Laptop], int]:
-    """Connect every laptop; how many had to be refused or broke is the second figure."""
-    slots = asyncio.Semaphore(at_once)
-    loop = asyncio.get_running_loop()
-    failures = 0
-
-    async def connect(number: int) -> Laptop | None:
-        nonlocal failures
-        device_id = fleet.ids[number]
-        if kind == "sse":
-            hello = b"GET /v1/stream HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
-            made = lambda: Laptop(hello, sse_messages)  # noqa: E731 - two short factories side by side
-        else:
-            made = lambda: Laptop(mqtt_hello(device_id), mqtt_messages)  # noqa: E731
-        async with slots:
-            try:
-                async with asyncio.timeout(PATIENCE):
-                    _, laptop = await loop.create_connection(
-                        made,
-                        "127.0.0.1",
-                        port,
-                        ssl=fleet.context(pems[number]),
-                        server_hostname="localhost",
-                        ssl_handshake_timeout=PATIENCE,
-                        # One address has some 28,000 ports to connect from.
-                        local_addr=(f"127.0.0.{2 + number % 8}", 0),
-                    )
-                    await laptop.ready
-            except (OSError, TimeoutError) as error:
-                failures += 1
-                sys.stderr.write(f"{kind} {number}: {type(error).__name__}: {error}\n")
-                return None
-        return laptop
-
-    made = await asyncio.gather(*(connect(number) for number in range(len(fleet.ids))))
-    return [laptop for laptop in made if laptop is not None], failures
+    async def stop(self) -> None:
+        """End the processes."""
+        for process in self._processes:
+            if process.stdin is not None:
+                process.stdin.close()
+            await process.wait()
 
 
 def memory_kib(pid: int) -> int:
@@ -222,7 +146,7 @@ async def start_broker(fleet: BenchFleet, directory: Path) -> tuple[asyncio.subp
 
 async def bench(laptops: int, rounds: int, directory: Path) -> dict[str, Any]:
     fleet = BenchFleet(directory, laptops)
-    pems = fleet.pem_files()
+    crowds = Crowds(fleet)
     policy = directory / "policy.json"
     document = json.loads(canonical(example_policy()))
 
@@ -236,11 +160,12 @@ async def bench(laptops: int, rounds: int, directory: Path) -> dict[str, Any]:
     broker, broker_port = await start_broker(fleet, directory)
     result: dict[str, Any] = {"laptops": laptops, "rounds": rounds}
     try:
+        await crowds.start()
         before = memory_kib(server.pid), memory_kib(broker.pid)
         began = time.perf_counter()
-        streams, failed = await assemble(fleet, server_port, "sse", CONNECTING, pems)
+        failed = await connect(crowds, "sse", server_port, CONNECTING)
         result["connect_s"] = round(time.perf_counter() - began, 1)
-        subscribed, failed_there = await assemble(fleet, broker_port, "mqtt", CONNECTING, pems)
+        failed_there = await connect(crowds, "mqtt", broker_port, CONNECTING)
         result["failed_to_connect"] = {"ours": failed, "mosquitto": failed_there}
         after = memory_kib(server.pid), memory_kib(broker.pid)
         result["kib_per_connection"] = {
@@ -252,57 +177,55 @@ async def bench(laptops: int, rounds: int, directory: Path) -> dict[str, Any]:
         whole: list[float] = []
         own_bytes = 0
         for number in range(1, rounds + 1):
-            had = [stream.messages for stream in streams]
-            received = [stream.received for stream in streams]
+            await crowds.tell(do="mark", kind="sse")
             begin = time.perf_counter()
             await publish(number)
-            await until(lambda: all(s.messages > h for s, h in zip(streams, had, strict=True)))  # noqa: B023
-            arrived = [stream.at for stream in streams]
+            arrived = await crowds.tell(do="arrived", kind="sse")
             # The server signs for everybody, commits, then sends: sending begins where the first arrives.
-            first = min(arrived)
-            ours += [at - first for at in arrived]
-            whole += [at - begin for at in arrived]
-            own_bytes = max(s.received - r for s, r in zip(streams, received, strict=True))
-            theirs += await publish_mqtt(fleet, broker_port, subscribed, own_bytes, pems)
+            first = min(arrived["at"])
+            ours += [at - first for at in arrived["at"]]
+            whole += [at - begin for at in arrived["at"]]
+            own_bytes = max(arrived["bytes"])
+            theirs += await publish_mqtt(fleet, broker_port, crowds, own_bytes)
         result["fan_out"] = {"ours": percentiles(ours), "mosquitto": percentiles(theirs)}
         result["publish_to_arrival"] = percentiles(whole)
         result["ratio_p99"] = round(
             result["fan_out"]["mosquitto"]["p99_ms"] / max(0.1, result["fan_out"]["ours"]["p99_ms"]), 2
         )
         result["bytes_own_change"] = own_bytes
-        result["bytes_other_change"] = await others(fleet, streams, server.pid)
-        for stream in streams:
-            stream.transport.close()
-        for stream in subscribed:
-            stream.transport.close()
+        result["bytes_other_change"] = await others(fleet, crowds)
+        await crowds.tell(do="hang_up", kind="sse")
+        await crowds.tell(do="hang_up", kind="mqtt")
         await asyncio.sleep(1)
         began = time.perf_counter()
-        streams, failed = await assemble(fleet, server_port, "sse", laptops, pems)
+        failed = await connect(crowds, "sse", server_port, laptops)
         result["herd"] = {"seconds": round(time.perf_counter() - began, 1), "errors": failed}
-        for stream in streams:
-            stream.transport.close()
     finally:
+        await crowds.stop()
         for process in (server, broker):
             process.terminate()
             await process.wait()
     return result
 
 
-async def publish_mqtt(
-    fleet: BenchFleet, port: int, subscribed: list[Laptop], length: int, pems: list[Path]
-) -> list[float]:
+async def connect(crowds: Crowds, kind: str, port: int, at_once: int) -> int:
+    """Connect every laptop; how many had to be refused or broke, and why on standard error."""
+    answer = await crowds.tell(do="connect", kind=kind, port=port, at_once=at_once)
+    for failure in answer["failures"]:
+        sys.stderr.write(f"{kind} {failure}\n")
+    return len(answer["failures"])
+
+
+async def publish_mqtt(fleet: BenchFleet, port: int, crowds: Crowds, length: int) -> list[float]:
     """The same number of bytes to every laptop's own topic, from one more connection; when each arrived."""
-    had = [laptop.messages for laptop in subscribed]
+    await crowds.tell(do="mark", kind="mqtt")
     loop = asyncio.get_running_loop()
-    connect = mqtt_string(b"MQTT") + bytes([4, 2]) + struct.pack(">H", 0) + mqtt_string(b"publisher")
-    ready = mqtt_packet(0x10, connect) + mqtt_packet(
-        0x82, struct.pack(">H", 1) + mqtt_string(b"none") + b"\0"
-    )
+    ready = mqtt_hello("publisher")
     transport, publisher = await loop.create_connection(
         lambda: Laptop(ready, mqtt_messages),
         "127.0.0.1",
         port,
-        ssl=fleet.context(pems[0]),
+        ssl=fleet.context(fleet.pem_files()[0]),
         server_hostname="localhost",
     )
     await publisher.ready
@@ -312,32 +235,29 @@ async def publish_mqtt(
     ]
     for packet in packets:
         transport.write(packet)
-    await until(lambda: all(one.messages > h for one, h in zip(subscribed, had, strict=True)))
+    arrived = await crowds.tell(do="arrived", kind="mqtt")
     transport.close()
     # As for ours: from where the first arrives.
-    first = min(laptop.at for laptop in subscribed)
-    return [laptop.at - first for laptop in subscribed]
+    first = min(arrived["at"])
+    return [at - first for at in arrived["at"]]
 
 
-async def others(fleet: BenchFleet, streams: list[Laptop], pid: int) -> int:
+async def others(fleet: BenchFleet, crowds: Crowds) -> int:
     """Bytes that everybody else receives when one laptop's own desired state changes."""
     repository.sign_online(fleet.layout)
-    before = [stream.received for stream in streams[1:]]
-    had = streams[0].messages
+    await crowds.tell(do="mark", kind="sse")
     directory = str(fleet.layout.directory)
     await run_process(*SERVER, "--dir", directory, "device", "rotate-vpn-key", fleet.ids[0])
-    await until(lambda: streams[0].messages > had)
-    after = [stream.received for stream in streams[1:]]
-    # Comments that keep a stream alive (16 bytes each) are there with and without changes.
-    changes = [now - then for now, then in zip(after, before, strict=True)]
-    return max((change for change in changes if change > 64), default=0)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what the laptops see."""
+    # The first laptop is the first of the first process; whoever else has a message by then was told, too.
     async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - seen by ten thousand protocols, and no event of one
-            await asyncio.sleep(0.02)
+        while True:
+            seen = await crowds.tell(do="received", kind="sse")
+            if seen["messages"][0]:
+                break
+            await asyncio.sleep(0.2)
+    changes = seen["bytes"][1:]
+    # Comments that keep a stream alive (16 bytes each) are there with and without changes.
+    return max((change for change in changes if change > 64), default=0)
 
 
 def main() -> None:
