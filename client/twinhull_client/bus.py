@@ -41,12 +41,15 @@ from twinhull_policy.api.types import (
     Grade,
     GrantProgress,
     GrantPrompt,
+    KeySlot,
     KillSwitch,
     Log,
     Status,
+    UnlockKind,
     VpnProof,
 )
 from twinhull_policy.errors import ErrorReport, RemoteError, TwinhullError, printable
+from twinhull_policy.escrow import Sealed
 
 from twinhull_client.errors import (
     CallFailed,
@@ -122,6 +125,44 @@ class Daemon:
     async def reset_partition(self, name: str) -> None:
         """Throw away everything a stopped partition wrote."""
         await _answer(lambda: self.proxy.reset_partition(name))
+
+    async def key_slots(self, name: str) -> list[KeySlot]:
+        """What opens a partition's volume."""
+        return _decode(await _answer(lambda: self.proxy.get_key_slots(name)), list[KeySlot])
+
+    async def add_passphrase(self, name: str, kind: UnlockKind, secret: str, new: str) -> None:
+        """Let another passphrase open a volume too."""
+        with secret_pipe(secret, kind) as old, secret_pipe(new, "passphrase") as added:
+            await _answer(lambda: self.proxy.add_passphrase(name, kind, old, added))
+
+    async def change_passphrase(self, name: str, old: str, new: str) -> None:
+        """Put one passphrase in another's place."""
+        with secret_pipe(old, "passphrase") as former, secret_pipe(new, "passphrase") as added:
+            await _answer(lambda: self.proxy.change_passphrase(name, former, added))
+
+    async def add_recovery_code(self, name: str, kind: UnlockKind, secret: str) -> str:
+        """Make a recovery code: its words."""
+        with secret_pipe(secret, kind) as pipe:
+            return _handed_over(await _answer(lambda: self.proxy.add_recovery_code(name, kind, pipe)))
+
+    async def remove_key_slot(self, name: str, slot: str, kind: UnlockKind, secret: str) -> None:
+        """Take a way to open a volume away."""
+        with secret_pipe(secret, kind) as pipe:
+            await _answer(lambda: self.proxy.remove_key_slot(name, slot, kind, pipe))
+
+    async def recover_volume(self, name: str, code: str, new: str) -> str:
+        """Open a volume by its recovery code and set a passphrase: the words of the next code."""
+        with secret_pipe(code, "recovery code") as typed, secret_pipe(new, "passphrase") as added:
+            return _handed_over(await _answer(lambda: self.proxy.recover_volume(name, typed, added)))
+
+    async def rotate_volume_key(self, name: str, passphrase: str) -> str:
+        """Give a volume a new key: the words of its new recovery code."""
+        with secret_pipe(passphrase, "passphrase") as pipe:
+            return _handed_over(await _answer(lambda: self.proxy.rotate_volume_key(name, pipe)))
+
+    async def escrow(self, name: str) -> Sealed:
+        """What the employer can open the corporate volume with."""
+        return _decode(await _answer(lambda: self.proxy.get_escrow(name)), Sealed)
 
     async def open_display(self, name: str) -> int:
         """A new SPICE connection to a running partition; the caller owns and closes the descriptor."""
@@ -234,6 +275,12 @@ def secret_pipe(secret: str, kind: str) -> Iterator[int]:
         yield read_end
     finally:
         os.close(read_end)
+
+
+def _handed_over(pipe: int) -> str:
+    """What the daemon has written into a pipe before it answered."""
+    with os.fdopen(pipe, "rb") as reader:
+        return reader.read(SECRET_LIMIT).decode()
 
 
 async def _answer(call: Callable[[], Awaitable[T]]) -> T:

@@ -172,6 +172,14 @@ class ServerDiffers(TwinhullError):
     next_step = "Check the address. If it is right, somebody may be between you and the server."
 
 
+class FileNotWritable(TwinhullError):
+    """{path} cannot be written: {reason}."""
+
+    code = "TH-CLI-023"
+    blame = Blame.MALFORMED
+    next_step = "Name a file that does not exist yet, in a directory of yours; nothing was changed."
+
+
 class Unexpected(TwinhullError):
     """Twinhull met an error nobody foresaw ({kind})."""
 

@@ -92,6 +92,7 @@ _WORDS: dict[str, Callable[[Any, Any], str]] = {
     "partition.vcpus": _becomes("Processors of the corporate computer"),
     "partition.memory_mib": _becomes("Its memory, MiB"),
     "partition.disk_gib": _becomes("Its disk, GiB (a disk that is there keeps its size)"),
+    "partition.escrow_key": _becomes("Key with which your employer can open its disk without you"),
     "vpn.gateways": _gateways,
     "vpn.routes": _set_of("The tunnel reaches its networks"),
     "vpn.dns": _becomes("Name servers in the tunnel"),

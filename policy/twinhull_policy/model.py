@@ -82,6 +82,8 @@ class PartitionSection(Section, frozen=True, forbid_unknown_fields=True, kw_only
     """Memory, MiB."""
     disk_gib: Annotated[int, Meta(ge=1, le=16 * 1024)]
     """Size of its disk, GiB."""
+    escrow_key: Annotated[str, Meta(pattern=r"^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$")] | UnsetType = UNSET
+    """X25519 public key, base64 of 32 bytes; a recovery code of its volume is sealed to it."""
 
 
 # gc=False here and on the rule: there are thousands, they hold only strings, and so never a cycle.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,7 @@ from twinhull_policy.api.types import (
     DeviceInfo,
     EnrolmentInfo,
     Grade,
+    KeySlot,
     Log,
     PartitionInfo,
     PolicyInfo,
@@ -25,6 +27,7 @@ from tests.support.demonstration import demonstration_status
 from tests.support.standin_daemon import StandInDaemon
 
 TOKEN = f"th1.{'A' * 43}.{'0' * 64}.{'1' * 64}"
+NEW = " ".join(("staple", "to", "a", "horse"))
 PASSPHRASE = " ".join(("correct", "horse", "battery"))
 
 JSON = [
@@ -39,6 +42,7 @@ JSON = [
     ("vpn status", VpnInfo),
     ("vpn prove", VpnProof),
     ("disk status", list[PartitionInfo]),
+    ("disk slots corporate", list[KeySlot]),
 ]
 
 
@@ -79,6 +83,28 @@ def test_status_of_a_fresh_machine(standin: StandInDaemon) -> None:
         ("partition reset personal --yes", ("reset_partition", ("personal",))),
         ("partition start personal --passphrase-file -", ("start_partition", ("personal", PASSPHRASE))),
         ("partition create personal --passphrase-file -", ("create_partition", ("personal", PASSPHRASE))),
+        (
+            "disk change corporate --passphrase-file - --new-passphrase-file NEW",
+            ("change_passphrase", ("corporate", PASSPHRASE, NEW)),
+        ),
+        (
+            "disk add corporate passphrase --passphrase-file - --new-passphrase-file NEW",
+            ("add_passphrase", ("corporate", "passphrase", PASSPHRASE, NEW)),
+        ),
+        (
+            "disk add personal recovery-code --recovery-code-file -",
+            ("add_recovery_code", ("personal", "recovery-code", PASSPHRASE)),
+        ),
+        (
+            "disk remove personal fedcba9876543210 --passphrase-file -",
+            ("remove_key_slot", ("personal", "fedcba9876543210", "passphrase", PASSPHRASE)),
+        ),
+        (
+            "disk recover corporate --recovery-code-file - --new-passphrase-file NEW",
+            ("recover_volume", ("corporate", PASSPHRASE, NEW)),
+        ),
+        ("disk rotate personal --yes --passphrase-file -", ("rotate_volume_key", ("personal", PASSPHRASE))),
+        ("disk escrow corporate", ("get_escrow", ("corporate",))),
         ("device attach 1-2 corporate", ("attach_device", ("1-2", "corporate", False))),
         ("device attach 1-2 personal --read-only", ("attach_device", ("1-2", "personal", True))),
         ("device detach usb-1-3", ("detach_device", ("usb-1-3",))),
@@ -92,13 +118,62 @@ def test_status_of_a_fresh_machine(standin: StandInDaemon) -> None:
     ],
 )
 def test_what_is_asked_of_the_daemon(
-    standin: StandInDaemon, line: str, call: tuple[str, tuple[object, ...]]
+    standin: StandInDaemon, tmp_path: Path, line: str, call: tuple[str, tuple[object, ...]]
 ) -> None:
-    done = twinhull(*line.split(), stdin=(TOKEN if "enroll" in line else PASSPHRASE) + "\n")
+    new = tmp_path / "new"
+    new.write_text(NEW)
+    done = twinhull(
+        *(str(new) if word == "NEW" else word for word in line.split()),
+        stdin=(TOKEN if "enroll" in line else PASSPHRASE) + "\n",
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert standin.calls == [call]
     assert PASSPHRASE not in done.stdout
+    assert NEW not in done.stdout
     assert TOKEN not in done.stdout
+
+
+CODED = [
+    "disk add corporate recovery-code --passphrase-file -",
+    "disk recover corporate --recovery-code-file - --new-passphrase-file NEW",
+    "disk rotate corporate --yes --passphrase-file -",
+]
+
+
+@pytest.mark.parametrize("line", CODED)
+def test_a_recovery_code_is_shown_once_and_printable(
+    standin: StandInDaemon, tmp_path: Path, line: str
+) -> None:
+    new, sheet = tmp_path / "new", tmp_path / "sheet"
+    new.write_text(NEW)
+    words = [str(new) if word == "NEW" else word for word in line.split()]
+    shown = twinhull(*words, stdin=PASSPHRASE).stdout
+    numbered = re.findall(r"(\d+)\. ([a-z]+)", shown)
+    assert [
+        word for _, word in sorted(numbered, key=lambda pair: int(pair[0]))
+    ] == standin.recovery_code.split()
+    assert "twinhull disk recover corporate" in shown
+    as_json = twinhull(*words, "--json", stdin=PASSPHRASE).stdout
+    expected = {"partition": "corporate", "recovery_code": standin.recovery_code}
+    assert msgspec.json.decode(as_json) == expected
+    done = twinhull(*words, "--output", str(sheet), stdin=PASSPHRASE)
+    assert (done.returncode, sheet.read_text().strip(), sheet.stat().st_mode & 0o777) == (
+        0,
+        shown.strip(),
+        0o600,
+    )
+    assert not set(standin.recovery_code.split()) & set(done.stdout.split())
+
+
+@pytest.mark.parametrize("line", CODED)
+def test_a_refusal_leaves_no_sheet(standin: StandInDaemon, tmp_path: Path, line: str) -> None:
+    new, sheet = tmp_path / "new", tmp_path / "sheet"
+    new.write_text(NEW)
+    for method in ("add_recovery_code", "recover_volume", "rotate_volume_key"):
+        standin.fail(method, ErrorReport("TH-VOL-001", "It says no.", "Do this.", 1))
+    words = [str(new) if word == "NEW" else word for word in line.split()]
+    assert twinhull(*words, "--output", str(sheet), stdin=PASSPHRASE).returncode == 1
+    assert not sheet.exists()
 
 
 def test_a_partition_already_unlocked_starts_without_a_question(standin: StandInDaemon) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 
 import libvirt  # type: ignore[import-untyped]
 import msgspec
+from msgspec import UNSET, UnsetType
 from sdbus import SdBus, sd_bus_open_system
 from twinhull_hypervisor.daemon.authority import Polkit
 from twinhull_hypervisor.daemon.inbox import Inbox
@@ -159,6 +160,8 @@ class CoreLaptop:
         self.netd = RecordingNetd(self.paths.netd_socket)
         self.hypervisor = Hypervisor(LIBVIRT)
         self.lease = lease
+        self.escrow_key: str | UnsetType = UNSET
+        """What the next statement's policy names."""
         self._seq, self._last = 0, ""
         if enrolled:
             self._enrol()
@@ -203,6 +206,8 @@ class CoreLaptop:
     ) -> None:
         """The server's next statement comes into the inbox, issued so long ago by its own clock."""
         policy = msgspec.structs.replace(example_policy(), lease=self.lease)
+        partition = msgspec.structs.replace(policy.partition, escrow_key=self.escrow_key)
+        policy = msgspec.structs.replace(policy, partition=partition)
         body = self.company.body(policy)
         (self.paths.inbox / "bodies" / envelope_hash(body)).write_bytes(body)
         self._seq += 1

@@ -15,7 +15,7 @@ from uuid import uuid4
 from twinhull_hypervisor.domain.spec import Accelerator, Disk, DomainSpec, Firmware
 from twinhull_hypervisor.images.store import import_image
 from twinhull_hypervisor.run import run
-from twinhull_hypervisor.storage.keys import Argon2Cost
+from twinhull_hypervisor.storage.slots import Argon2Cost
 from twinhull_hypervisor.storage.volume import QemuLuksVolume
 from twinhull_policy.names import Partition
 

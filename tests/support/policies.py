@@ -122,6 +122,7 @@ def policies(
             vcpus=st.integers(1, 64),
             memory_mib=st.integers(256, 1024 * 1024),
             disk_gib=st.integers(1, 16 * 1024),
+            escrow_key=st.sampled_from([msgspec.UNSET, "ZXhhbXBsZS1nYXRld2F5LXB1YmxpYy1rZXktMDAwMDE="]),
         ),
         vpn=VPNS,
         devices=rules,

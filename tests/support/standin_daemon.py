@@ -32,6 +32,7 @@ from twinhull_policy.api.interface import (
 from twinhull_policy.api.types import (
     GrantProgress,
     GrantPrompt,
+    KeySlot,
     Log,
     LogEntry,
     PartitionState,
@@ -39,6 +40,8 @@ from twinhull_policy.api.types import (
     VpnProof,
 )
 from twinhull_policy.errors import ErrorReport
+from twinhull_policy.escrow import Sealed
+from twinhull_policy.recovery_code import to_words
 
 from tests.support.demonstration import DIGEST, demonstration_devices, demonstration_status
 from tests.support.private_bus import private_bus
@@ -80,6 +83,20 @@ class StandInDaemon(DaemonInterface):
             GrantProgress(wait_seconds=0.0, enrolment=self.status.enrolment),
         ]
         """What poll_device_grant answers, one after the other; the last one for ever."""
+        self.key_slots = [
+            KeySlot(id="0123456789abcdef", kind="passphrase"),
+            KeySlot(id="fedcba9876543210", kind="escrow", escrow_key="A" * 43 + "="),
+        ]
+        self.recovery_code = to_words(bytes(16))
+        """What is handed out whenever a code is made."""
+        self.escrow = Sealed(
+            tenant="example",
+            device_id="laptop-1",
+            slot="fedcba9876543210",
+            generation="0" * 32,
+            public_key="A" * 43 + "=",
+            sealed=bytes(64),
+        )
         self.calls: list[tuple[str, tuple[object, ...]]] = []
         """Method names and arguments as they came; a secret appears as the text read from its pipe."""
         self.display: Callable[[str], int] = self._loose_display
@@ -205,6 +222,50 @@ class StandInDaemon(DaemonInterface):
     async def reset_partition(self, name: str) -> None:
         self._record("reset_partition", name)
         self._becomes(name, "stopped")
+
+    @dbus_method_async_override()
+    async def get_key_slots(self, name: str) -> str:
+        self._record("get_key_slots", name)
+        return msgspec.json.encode(self.key_slots).decode()
+
+    @dbus_method_async_override()
+    async def add_passphrase(self, name: str, kind: str, secret: int, new: int) -> None:
+        self._record("add_passphrase", name, kind, await read_secret(secret), await read_secret(new))
+
+    @dbus_method_async_override()
+    async def change_passphrase(self, name: str, old: int, new: int) -> None:
+        self._record("change_passphrase", name, await read_secret(old), await read_secret(new))
+
+    @dbus_method_async_override()
+    async def add_recovery_code(self, name: str, kind: str, secret: int) -> int:
+        self._record("add_recovery_code", name, kind, await read_secret(secret))
+        return self._code_pipe()
+
+    @dbus_method_async_override()
+    async def remove_key_slot(self, name: str, slot: str, kind: str, secret: int) -> None:
+        self._record("remove_key_slot", name, slot, kind, await read_secret(secret))
+
+    @dbus_method_async_override()
+    async def recover_volume(self, name: str, code: int, new: int) -> int:
+        self._record("recover_volume", name, await read_secret(code), await read_secret(new))
+        return self._code_pipe()
+
+    @dbus_method_async_override()
+    async def rotate_volume_key(self, name: str, passphrase: int) -> int:
+        self._record("rotate_volume_key", name, await read_secret(passphrase))
+        return self._code_pipe()
+
+    @dbus_method_async_override()
+    async def get_escrow(self, name: str) -> str:
+        self._record("get_escrow", name)
+        return msgspec.json.encode(self.escrow).decode()
+
+    def _code_pipe(self) -> int:
+        reading, writing = os.pipe()
+        os.write(writing, self.recovery_code.encode())
+        os.close(writing)
+        asyncio.get_running_loop().call_later(5, os.close, reading)
+        return reading
 
     @dbus_method_async_override()
     async def open_display(self, name: str) -> int:

@@ -23,6 +23,8 @@ PRINT_STATE = [
     "vpn status",
     "vpn prove",
     "disk status",
+    "disk slots",
+    "disk recover",
 ]
 DESIGNED = {
     "": "enroll status doctor log gui",
@@ -30,7 +32,7 @@ DESIGNED = {
     "device": "list attach detach explain answer forget switch rules",
     "policy": "show example schema check explain diff",
     "vpn": "status prove",
-    "disk": "status recover wipe",
+    "disk": "status slots add change remove recover rotate escrow wipe",
 }
 
 USAGE = [
@@ -54,7 +56,18 @@ USAGE = [
     ("device rules --set /nonexistent/file", 2, "TH-CLI-008"),
     ("device rules --set /dev/null", 2, "TH-POL-003"),
     ("device rules --set - --defaults", 2, "TH-CLI-009"),
-    ("disk recover corporate", 1, "TH-CLI-011"),
+    ("disk recover corporate", 2, "TH-CLI-006"),
+    ("disk recover corporate --recovery-code-file - --new-passphrase-file -", 2, "TH-CLI-009"),
+    ("disk recover personal --output /nonexistent/sheet", 2, "TH-CLI-023"),
+    ("disk add corporate nothing", 2, "TH-CLI-009"),
+    ("disk add corporate passphrase --passphrase-file /dev/null --recovery-code-file a", 2, "TH-CLI-009"),
+    ("disk add personal recovery-code --output /dev/null", 2, "TH-CLI-023"),
+    ("disk change personal", 2, "TH-CLI-006"),
+    ("disk remove personal", 2, "TH-CLI-009"),
+    ("disk rotate personal", 1, "TH-CLI-014"),
+    ("disk slots net", 2, "TH-CLI-009"),
+    ("disk slots personal", 3, "TH-CLI-001"),
+    ("disk escrow corporate", 3, "TH-CLI-001"),
     ("disk wipe corporate", 1, "TH-CLI-011"),
     ("log --limit 0", 2, "TH-CLI-009"),
     ("enroll", 2, "TH-CLI-009"),

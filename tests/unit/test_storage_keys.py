@@ -14,10 +14,14 @@ from twinhull_hypervisor.storage.errors import (
     BadPassphrase,
     LastSlot,
     NoSlot,
+    OwnSlot,
     TooManyTries,
     WrongPassphrase,
+    WrongRecoveryCode,
 )
-from twinhull_hypervisor.storage.keys import Argon2Cost, KeyFile, wipe
+from twinhull_hypervisor.storage.keys import KeyFile
+from twinhull_hypervisor.storage.slots import Argon2Cost, Passphrase, wipe
+from twinhull_hypervisor.storage.tuning import tuned
 from twinhull_policy.names import Partition
 
 QUICK = Argon2Cost(memory_kib=64 * 1024, iterations=1, lanes=1)
@@ -42,32 +46,36 @@ def clock() -> Clock:
 
 @pytest.fixture
 def file(tmp_path: Path, clock: Clock) -> KeyFile:
-    return KeyFile(tmp_path / "keys.json", Partition.CORPORATE, clock)
+    return KeyFile(tmp_path / "keys.json", Partition.CORPORATE, clock, lambda: QUICK)
 
 
 def test_what_goes_in_comes_out(file: KeyFile) -> None:
-    key = file.create(GOOD, QUICK)
+    key = file.create(GOOD)
     assert len(key) == 32
     assert file.unlock(GOOD) == key
 
 
 def test_composed_and_decomposed_accents_are_one_passphrase(file: KeyFile) -> None:
-    key = file.create("caf\u00e9 caf\u00e9".encode(), QUICK)
+    key = file.create("caf\u00e9 caf\u00e9".encode())
     assert file.unlock("cafe\u0301 cafe\u0301".encode()) == key
 
 
 def test_slots(file: KeyFile) -> None:
-    key = file.create(GOOD, QUICK)
+    key = file.create(GOOD)
     (first,) = file.slots()
-    second = file.add(GOOD, OTHER, QUICK)
+    second = file.add_passphrase(Passphrase(GOOD), OTHER)
     assert file.unlock(OTHER) == key
-    file.remove(first.id)
+    with pytest.raises(OwnSlot):
+        file.remove(first.id, Passphrase(GOOD))
+    with pytest.raises(WrongPassphrase):
+        file.remove(first.id, Passphrase(b"neither of the two"))
+    file.remove(first.id, Passphrase(OTHER))
     with pytest.raises(WrongPassphrase):
         file.unlock(GOOD)
     with pytest.raises(LastSlot):
-        file.remove(second)
+        file.remove(second, Passphrase(OTHER))
     with pytest.raises(NoSlot):
-        file.remove("0" * 16)
+        file.remove("0" * 16, Passphrase(OTHER))
     file.change(OTHER, GOOD)
     assert file.unlock(GOOD) == key
     assert len(file.slots()) == 1
@@ -76,17 +84,17 @@ def test_slots(file: KeyFile) -> None:
 
 
 def test_a_bad_new_passphrase_changes_nothing(file: KeyFile, tmp_path: Path) -> None:
-    file.create(GOOD, QUICK)
+    file.create(GOOD)
     before = (tmp_path / "keys.json").read_bytes()
     with pytest.raises(BadPassphrase):
         file.change(GOOD, b"short")
     with pytest.raises(BadPassphrase):
-        file.add(GOOD, b"")
+        file.add_passphrase(Passphrase(GOOD), b"")
     assert (tmp_path / "keys.json").read_bytes() == before
 
 
 def test_wrong_tries_are_counted_and_slow_down(file: KeyFile, clock: Clock, tmp_path: Path) -> None:
-    key = file.create(GOOD, QUICK)
+    key = file.create(GOOD)
     for _ in range(3):
         with pytest.raises(WrongPassphrase):
             file.unlock(OTHER)
@@ -107,7 +115,7 @@ def test_wrong_tries_are_counted_and_slow_down(file: KeyFile, clock: Clock, tmp_
 
 
 def test_a_clock_set_back_neither_frees_nor_locks_out(file: KeyFile, clock: Clock) -> None:
-    file.create(GOOD, QUICK)
+    file.create(GOOD)
     for _ in range(3):
         with pytest.raises(WrongPassphrase):
             file.unlock(OTHER)
@@ -120,9 +128,9 @@ def test_a_clock_set_back_neither_frees_nor_locks_out(file: KeyFile, clock: Cloc
 
 def test_a_new_volume_does_not_open_with_an_old_slot(file: KeyFile, tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
-    file.create(GOOD, QUICK)
+    file.create(GOOD)
     old = json.loads(path.read_bytes())
-    file.create(OTHER, QUICK)
+    file.create(OTHER)
     new = json.loads(path.read_bytes())
     new["slots"] = old["slots"]
     path.write_text(json.dumps(new))
@@ -131,7 +139,7 @@ def test_a_new_volume_does_not_open_with_an_old_slot(file: KeyFile, tmp_path: Pa
 
 
 def test_another_partitions_file_is_refused(file: KeyFile, tmp_path: Path) -> None:
-    file.create(GOOD, QUICK)
+    file.create(GOOD)
     other = KeyFile(tmp_path / "keys.json", Partition.PERSONAL)
     with pytest.raises(BadKeyFile, match="belongs to corporate"):
         other.unlock(GOOD)
@@ -180,7 +188,7 @@ def edited(document: dict[str, Any], path: tuple[str | int, ...], value: Any) ->
 def test_absurd_files_are_refused(
     file: KeyFile, tmp_path: Path, path: tuple[str | int, ...], value: Any
 ) -> None:
-    file.create(GOOD, QUICK)
+    file.create(GOOD)
     document = json.loads((tmp_path / "keys.json").read_bytes())
     (tmp_path / "keys.json").write_text(json.dumps(edited(document, path, value)))
     with pytest.raises(BadKeyFile):
@@ -204,17 +212,48 @@ def test_no_file_is_a_plain_error(file: KeyFile) -> None:
 @settings(max_examples=25, deadline=None)
 @given(passphrase=st.binary(max_size=64))
 def test_no_other_passphrase_opens(tmp_path_factory: pytest.TempPathFactory, passphrase: bytes) -> None:
-    file = KeyFile(tmp_path_factory.mktemp("keys") / "keys.json", Partition.PERSONAL)
-    file.create(GOOD, QUICK)
+    file = KeyFile(tmp_path_factory.mktemp("keys") / "keys.json", Partition.PERSONAL, cost=lambda: QUICK)
+    file.create(GOOD)
     if passphrase != GOOD:
         with pytest.raises(WrongPassphrase):
             file.unlock(passphrase)
 
 
 def test_wipe_and_destroy(file: KeyFile, tmp_path: Path) -> None:
-    key = file.create(GOOD, QUICK)
+    key = file.create(GOOD)
     wipe(key)
     assert key == bytearray(32)
     file.destroy()
     assert list(tmp_path.iterdir()) == []
     file.destroy()
+
+
+def test_a_new_recovery_code_voids_the_one_before(file: KeyFile) -> None:
+    key = file.create(GOOD)
+    first = file.add_recovery_code(Passphrase(GOOD))
+    assert file.open(first) == key
+    second = file.add_recovery_code(first)
+    with pytest.raises(WrongRecoveryCode):
+        file.open(first)
+    assert file.open(second) == key
+    assert [slot.kind for slot in file.slots()] == ["passphrase", "recovery-code"]
+
+
+@pytest.mark.parametrize(
+    ("memory_gib", "seconds", "expected"),
+    [
+        (4, 0.05, (128 * 1024, 16)),
+        (8, 0.2, (128 * 1024, 5)),
+        (16, 0.25, (256 * 1024, 4)),
+        (64, 0.25, (512 * 1024, 4)),
+        (64, 1.0, (512 * 1024 // 3, 3)),
+        (2, 30.0, (128 * 1024, 3)),
+        (1024, 0.0, (512 * 1024, 16)),
+    ],
+)
+def test_work_suits_the_machine_and_is_never_below_the_default(
+    memory_gib: int, seconds: float, expected: tuple[int, int]
+) -> None:
+    cost = tuned(memory_gib * 1024**2, lambda _: seconds)
+    assert (cost.memory_kib, cost.iterations) == expected
+    assert (cost.memory_kib, cost.iterations) >= (Argon2Cost().memory_kib, Argon2Cost().iterations)

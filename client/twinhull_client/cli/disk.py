@@ -1,19 +1,47 @@
-"""``twinhull disk``: the partitions' encrypted volumes."""
+"""``twinhull disk``: the partitions' encrypted volumes and what opens them."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 from twinhull_policy.names import Partition
 
-from twinhull_client.cli import output
+from twinhull_client.cli import output, secrets, sheet
 from twinhull_client.cli.daemon import call
 from twinhull_client.cli.group import command_group
-from twinhull_client.errors import NotThereYet
+from twinhull_client.cli.partition import confirm
+from twinhull_client.errors import BadUsage, NotThereYet
 
 app = command_group("The partitions' encrypted volumes.")
 Name = Annotated[Partition, typer.Argument(metavar="PARTITION", help="corporate or personal.")]
+CodeFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--recovery-code-file",
+        metavar="FILE",
+        help="Prove it with the recovery code in FILE, '-' for standard input, instead of a passphrase.",
+    ),
+]
+NewFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--new-passphrase-file",
+        metavar="FILE",
+        help="Read the new one from FILE, '-' for standard input.",
+    ),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", metavar="FILE", help="Write the code into a new FILE to print, and not here."),
+]
+UnlockKind = Literal["passphrase", "recovery-code"]
+KINDS = {
+    "passphrase": "a passphrase",
+    "recovery-code": "the recovery code",
+    "escrow": "your employer, by an escrow",
+}
 
 
 @app.command()
@@ -31,9 +59,112 @@ def status(json: output.Json = False) -> None:
 
 
 @app.command()
-def recover(partition: Name, json: output.Json = False) -> None:
-    """Not there yet: open a volume with its recovery code."""
-    raise NotThereYet(command="disk recover", meanwhile="only the passphrase opens a volume in this version")
+def slots(partition: Name, json: output.Json = False) -> None:
+    """List what opens a volume."""
+    found = call(lambda daemon: daemon.key_slots(partition))
+    if json:
+        output.emit(found)
+        return
+    rows = [[s.id, KINDS[s.kind] + (f" to {s.escrow_key}" if s.escrow_key else "")] for s in found]
+    output.table(["slot", "opened by"], rows)
+
+
+@app.command()
+def add(
+    partition: Name,
+    what: Annotated[UnlockKind, typer.Argument(metavar="WHAT", help="passphrase or recovery-code.")],
+    passphrase_file: secrets.PassphraseFile = None,
+    recovery_code_file: CodeFile = None,
+    new_passphrase_file: NewFile = None,
+    to: Output = None,
+    json: output.Json = False,
+) -> None:
+    """Add a passphrase, or make a recovery code, which is shown once and voids an earlier one."""
+    _one_standard_input(passphrase_file, recovery_code_file, new_passphrase_file)
+    if what == "passphrase":
+        kind, secret = _proof(partition, passphrase_file, recovery_code_file)
+        new = secrets.passphrase(new_passphrase_file, f"Another passphrase for {partition}", twice=True)
+        call(lambda daemon: daemon.add_passphrase(partition, kind, secret, new), "Adding the passphrase")
+        output.say(f"{partition} has another passphrase.")
+        return
+    with sheet.prepared(to) as show:
+        kind, secret = _proof(partition, passphrase_file, recovery_code_file)
+        show(
+            partition,
+            call(lambda daemon: daemon.add_recovery_code(partition, kind, secret), "Making a recovery code"),
+            as_json=json,
+        )
+
+
+@app.command()
+def change(
+    partition: Name, passphrase_file: secrets.PassphraseFile = None, new_passphrase_file: NewFile = None
+) -> None:
+    """Change a passphrase."""
+    _one_standard_input(passphrase_file, new_passphrase_file)
+    old = secrets.passphrase(passphrase_file, f"Passphrase of {partition} to change")
+    new = secrets.passphrase(new_passphrase_file, f"New passphrase for {partition}", twice=True)
+    call(lambda daemon: daemon.change_passphrase(partition, old, new), "Changing the passphrase")
+    output.say(f"The passphrase of {partition} is changed.")
+
+
+@app.command()
+def remove(
+    partition: Name,
+    slot: Annotated[str, typer.Argument(metavar="SLOT", help="As 'twinhull disk slots' lists it.")],
+    passphrase_file: secrets.PassphraseFile = None,
+    recovery_code_file: CodeFile = None,
+) -> None:
+    """Remove a way to open a volume; prove that you have another one."""
+    _one_standard_input(passphrase_file, recovery_code_file)
+    kind, secret = _proof(partition, passphrase_file, recovery_code_file)
+    call(lambda daemon: daemon.remove_key_slot(partition, slot, kind, secret), "Removing the slot")
+    output.say(f"Slot {slot} of {partition} is removed.")
+
+
+@app.command()
+def recover(
+    partition: Name,
+    recovery_code_file: CodeFile = None,
+    new_passphrase_file: NewFile = None,
+    to: Output = None,
+    json: output.Json = False,
+) -> None:
+    """Open a volume with its recovery code and choose a new passphrase; what opened it before is void."""
+    _one_standard_input(recovery_code_file, new_passphrase_file)
+    with sheet.prepared(to) as show:
+        code = secrets.recovery_code(recovery_code_file, f"Recovery code of {partition}")
+        new = secrets.passphrase(new_passphrase_file, f"New passphrase for {partition}", twice=True)
+        fresh = call(lambda daemon: daemon.recover_volume(partition, code, new), f"Recovering {partition}")
+        show(partition, fresh, as_json=json)
+
+
+@app.command()
+def rotate(
+    partition: Name,
+    passphrase_file: secrets.PassphraseFile = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    to: Output = None,
+    json: output.Json = False,
+) -> None:
+    """Give a stopped partition's volume a new key; one passphrase and a new recovery code open it then."""
+    if not yes:
+        confirm(
+            f"Other passphrases of {partition} and its recovery code will be void. Type 'yes' to go on",
+            f"the new key of {partition}",
+        )
+    with sheet.prepared(to) as show:
+        old = secrets.passphrase(passphrase_file, f"Passphrase of {partition}")
+        fresh = call(
+            lambda daemon: daemon.rotate_volume_key(partition, old), "Changing the key"
+        )
+        show(partition, fresh, as_json=json)
+
+
+@app.command()
+def escrow(partition: Name) -> None:
+    """Print what your employer can open the corporate volume with, as JSON; of no use to anybody else."""
+    output.emit(call(lambda daemon: daemon.escrow(partition)))
 
 
 @app.command()
@@ -43,3 +174,17 @@ def wipe(partition: Name, json: output.Json = False) -> None:
         command="disk wipe",
         meanwhile="'twinhull partition reset' throws a partition's data away but leaves no receipt",
     )
+
+
+def _proof(partition: Partition, passphrase: Path | None, code: Path | None) -> tuple[UnlockKind, str]:
+    """What the person opens the volume with now."""
+    if code is not None:
+        if passphrase is not None:
+            raise BadUsage(detail="Give a passphrase or a recovery code, not both.")
+        return "recovery-code", secrets.recovery_code(code, "")
+    return "passphrase", secrets.passphrase(passphrase, f"Passphrase of {partition}")
+
+
+def _one_standard_input(*files: Path | None) -> None:
+    if sum(file == Path("-") for file in files) > 1:
+        raise BadUsage(detail="Standard input holds one secret; give the other one in a file.")

@@ -49,6 +49,11 @@ def passphrase(path: Path | None, question: str, *, twice: bool = False) -> str:
     return secret
 
 
+def recovery_code(path: Path | None, question: str) -> str:
+    """A recovery code from ``path`` if given, else asked for on the terminal; in a file it may have lines."""
+    return from_file(path, "recovery code") if path is not None else ask(question, "recovery code")
+
+
 def ask(question: str, kind: str) -> str:
     """Ask on the terminal without echo. Raises SecretMissing without a terminal, or for an empty answer."""
     if not sys.stdin.isatty():

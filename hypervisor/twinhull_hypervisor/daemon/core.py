@@ -31,6 +31,7 @@ from .device_commands import DeviceCommands
 from .devices import DeviceManager
 from .fleet import Fleet
 from .host import Host
+from .key_slots import KeySlots
 from .lease import LOOK_SECONDS, LeaseKeeper
 from .network import Networks
 from .partitions import Partitions
@@ -49,6 +50,7 @@ class Core:
         fleet: follows the server.
         devices: what can be asked of devices.
         vpn: looks after the corporate tunnel.
+        key_slots: what opens the volumes.
         on_change: told the name of what changed; the bus service makes it a signal.
     """
 
@@ -69,11 +71,13 @@ class Core:
         sleep: Sleep,
         commands: Commands,
         corporate: CorporateSide,
+        key_slots: KeySlots,
     ) -> None:
         self.partitions = partitions
         self.fleet = fleet
         self.devices = devices
         self.vpn = vpn
+        self.key_slots = key_slots
         self._device_manager = device_manager
         self.on_change: Callable[[str], object] = lambda _: None
         self._version = version

@@ -11,8 +11,10 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import msgspec
+from msgspec import UNSET
 from twinhull_policy.api.types import DeviceInfo, EnrolmentInfo, GrantProgress, GrantPrompt, ImageInfo
 from twinhull_policy.errors import Blame, TwinhullError
 from twinhull_policy.names import Partition
@@ -24,6 +26,7 @@ from twinhull_policy.trust.token import parse_token
 from ..fetch.client import Enrolled, FetchClient
 from ..fetch.client import GrantPrompt as AskedGrant
 from ..fetch.errors import NoGrant
+from ..storage.slots import EscrowTarget
 from .device_journal import reported
 from .images import ImageStore
 from .inbox import Inbox, InboxIncomplete
@@ -358,6 +361,16 @@ class Fleet:
         images = self.inbox.in_force.statement.images
         named = {Partition.CORPORATE: images.corporate, Partition.PERSONAL: images.personal}
         return {partition: image for partition, image in named.items() if image is not None}
+
+    def escrow_target(self) -> EscrowTarget | Literal["nobody", "unknown"]:
+        """To whom the policy in force has the corporate volume's escrow sealed; unknown without a policy."""
+        identity = self._state.get("identity", Identity)
+        in_force = self.inbox.in_force
+        if identity is None or in_force is None:
+            return "unknown"
+        if in_force.policy.partition.escrow_key is UNSET:
+            return "nobody"
+        return EscrowTarget(in_force.policy.partition.escrow_key, identity.tenant, identity.device_id)
 
     def image_infos(self) -> list[ImageInfo]:
         """Each wanted image and how far it is."""

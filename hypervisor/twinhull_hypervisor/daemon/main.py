@@ -44,6 +44,7 @@ from .gateways import Gateways
 from .host import Host
 from .images import ImageStore
 from .inbox import Inbox
+from .key_slots import KeySlots
 from .lease import Clocks, LeaseKeeper, SystemClocks
 from .network import Networks
 from .partitions import Partitions
@@ -183,6 +184,14 @@ def build(
         volumes[Partition.CORPORATE],
         networks,
     )
+    key_slots = KeySlots(
+        state=state,
+        volumes=volumes,
+        machines={name: Machine(hypervisor, name) for name in Partition},
+        lock_of=partitions.lock_of,
+        escrow_target=fleet.escrow_target,
+        on_change=on_change,
+    )
     core = Core(
         version=release,
         settings=settings,
@@ -197,6 +206,7 @@ def build(
         lease=lease,
         sleep=LogindSleep(bus),
         commands=commands,
+        key_slots=key_slots,
         corporate=CorporateCommands(partitions, networks, inbox, fetch, destroy, on_change),
     )
     return core, hypervisor

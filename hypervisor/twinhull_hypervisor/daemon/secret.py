@@ -6,10 +6,13 @@ descriptor that is not a pipe is refused (a file could block for ever or be some
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import select
 import stat
 import time
+from collections.abc import AsyncIterator
 
 from twinhull_policy.api.interface import SECRET_LIMIT
 from twinhull_policy.errors import Blame, TwinhullError
@@ -53,6 +56,19 @@ def read_secret(untrusted_fd: int) -> bytearray:
         secret += chunk
     wipe(secret)
     raise SecretUnreadable(detail=f"longer than {SECRET_LIMIT} bytes")
+
+
+@contextlib.asynccontextmanager
+async def secrets(*untrusted_fds: int) -> AsyncIterator[tuple[bytearray, ...]]:
+    """Several secrets, read one after the other and wiped on leaving. Raises SecretUnreadable."""
+    read: list[bytearray] = []
+    try:
+        for untrusted_fd in untrusted_fds:
+            read.append(await asyncio.to_thread(read_secret, untrusted_fd))
+        yield tuple(read)
+    finally:
+        for secret in read:
+            wipe(secret)
 
 
 def wipe(secret: bytearray) -> None:

@@ -31,13 +31,16 @@ from twinhull_policy.api.types import DeviceAnswer, KillSwitch
 from twinhull_policy.errors import Blame, TwinhullError, printable
 from twinhull_policy.names import Partition
 
+from ..storage.slots import RecoveryCode
 from .authority import Authority
 from .core import Core
-from .secret import read_secret, wipe
+from .key_slots import proof
+from .secret import read_secret, secrets, wipe
 
 logger = logging.getLogger(__name__)
 
 PORT = re.compile(rf"[0-9a-z][0-9a-z.:-]{{0,{PORT_LIMIT - 1}}}")
+SLOT = re.compile("[0-9a-f]{16}")
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -126,6 +129,12 @@ def _one_of(untrusted_word: str, words: Any, argument: str) -> Any:
     if untrusted_word not in get_args(words):
         raise ArgumentOutOfBounds(argument=argument, detail="one of " + ", ".join(get_args(words)))
     return untrusted_word
+
+
+def _lent(fd: int) -> int:
+    """A descriptor for a reply, which duplicates it when it is built, in this same step of the loop."""
+    asyncio.get_running_loop().call_soon(os.close, fd)
+    return fd
 
 
 def _json(document: object) -> str:
@@ -223,11 +232,54 @@ class DaemonService(DaemonInterface):
         await self.core.partitions.reset(_partition(name))
 
     @guarded
+    async def get_key_slots(self, name: str) -> str:
+        return _json(await self.core.key_slots.infos(_partition(name)))
+
+    @guarded
+    async def add_passphrase(self, name: str, kind: str, secret: int, new: int) -> None:
+        partition = _partition(name)
+        async with secrets(secret, new) as (old, added):
+            await self.core.key_slots.add_passphrase(partition, proof(kind, partition, old), added)
+
+    @guarded
+    async def change_passphrase(self, name: str, old: int, new: int) -> None:
+        partition = _partition(name)
+        async with secrets(old, new) as (former, added):
+            await self.core.key_slots.change_passphrase(partition, former, added)
+
+    @guarded
+    async def add_recovery_code(self, name: str, kind: str, secret: int) -> int:
+        partition = _partition(name)
+        async with secrets(secret) as (old,):
+            return _lent(await self.core.key_slots.add_recovery_code(partition, proof(kind, partition, old)))
+
+    @guarded
+    async def remove_key_slot(self, name: str, slot: str, kind: str, secret: int) -> None:
+        partition = _partition(name)
+        if SLOT.fullmatch(slot) is None:
+            raise ArgumentOutOfBounds(argument="slot", detail="an id as 'twinhull disk slots' has it")
+        async with secrets(secret) as (old,):
+            await self.core.key_slots.remove(partition, slot, proof(kind, partition, old))
+
+    @guarded
+    async def recover_volume(self, name: str, code: int, new: int) -> int:
+        partition = _partition(name)
+        async with secrets(code, new) as (typed, added):
+            return _lent(await self.core.key_slots.recover(partition, RecoveryCode.of(bytes(typed)), added))
+
+    @guarded
+    async def rotate_volume_key(self, name: str, passphrase: int) -> int:
+        partition = _partition(name)
+        async with secrets(passphrase) as (old,):
+            return _lent(await self.core.key_slots.rotate(partition, old))
+
+    @guarded
+    async def get_escrow(self, name: str) -> str:
+        return _json(await self.core.key_slots.escrow(_partition(name)))
+
+    @guarded
     async def open_display(self, name: str) -> int:
-        fd = await self.core.partitions.open_display(_partition(name))
-        # The reply duplicates the descriptor when it is built, in this same step of the loop.
-        asyncio.get_running_loop().call_soon(os.close, fd)
-        return fd
+        return _lent(await self.core.partitions.open_display(_partition(name)))
 
     @guarded
     async def prove_vpn(self) -> str:

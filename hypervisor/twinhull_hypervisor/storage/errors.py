@@ -93,3 +93,39 @@ class VolumeFailed(TwinhullError):
     code = "TH-VOL-011"
     blame = Blame.FAILED
     next_step = "Run 'twinhull doctor' to see what needs attention."
+
+
+class WrongRecoveryCode(TwinhullError):
+    """This recovery code does not open the volume of {partition}."""
+
+    code = "TH-VOL-014"
+    next_step = "Check that it is this partition's newest code; making or using one voids the code before."
+
+
+class OwnSlot(TwinhullError):
+    """This is the key slot of {partition} that you have just opened it with."""
+
+    code = "TH-VOL-015"
+    next_step = "Give another passphrase or the recovery code, so that a way in is sure to be left."
+
+
+class SlotsTaken(TwinhullError):
+    """All {count} key slots of {partition} are taken."""
+
+    code = "TH-VOL-016"
+    next_step = "Remove one first; 'twinhull disk slots' lists them."
+
+
+class EscrowNever(TwinhullError):
+    """The personal partition's keys are never given to anybody."""
+
+    code = "TH-VOL-017"
+    blame = Blame.DENIED
+    next_step = "There is nothing to do; only the corporate partition can have an escrow."
+
+
+class NoEscrow(TwinhullError):
+    """The volume of {partition} has no escrow."""
+
+    code = "TH-VOL-018"
+    next_step = "One is made when it is next unlocked, if the policy in force names an escrow key."

@@ -1,11 +1,8 @@
-"""The volume key and the file of wrapped copies of it, ``keys.json``.
+"""The file of wrapped copies of a volume key, ``keys.json``: opened, counted, changed in one write each.
 
-The volume key is random. Each slot holds it under AES-256-GCM, the wrapping key derived from a passphrase
-by Argon2id (RFC 9106). The partition's name, the slot's id and kind, and the volume's generation are
-authenticated with it, so a slot moved to another file opens nothing. A new volume has a new generation.
-
-The file is written by core alone, yet read as untrusted: whoever can put a file there must not be able to
-make core compute for hours or run out of memory.
+Every change is one atomic replacement of the file (``files.write_atomically``), so that being killed at any
+step leaves the old slots or the new ones. A wrong secret is written down before it is judged, so that killing
+the process wins no guess, and the count lasts over restarts of the computer.
 """
 
 from __future__ import annotations
@@ -13,88 +10,50 @@ from __future__ import annotations
 import os
 import secrets
 import time
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
 
 import msgspec
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+from twinhull_policy.escrow import Sealed
 from twinhull_policy.names import Partition
 
 from twinhull_hypervisor.storage.errors import (
     BadKeyFile,
     BadPassphrase,
+    EscrowNever,
     LastSlot,
     NoSlot,
+    OwnSlot,
+    SlotsTaken,
     TooManyTries,
     WrongPassphrase,
+    WrongRecoveryCode,
 )
 from twinhull_hypervisor.storage.files import write_atomically
+from twinhull_hypervisor.storage.slots import (
+    KEY_BYTES,
+    LUKS_SLOTS,
+    SLOTS,
+    Argon2Cost,
+    Document,
+    EscrowSlot,
+    EscrowTarget,
+    Kind,
+    Passphrase,
+    RecoveryCode,
+    RecoverySlot,
+    Secret,
+    Slot,
+    Tries,
+    Wrapper,
+    tell,
+    wipe,
+)
 
-KEY_BYTES = 32
-SALT_BYTES = 16
-NONCE_BYTES = 12
-TAG_BYTES = 16
-PASSPHRASE_BYTES = range(8, 1025)
 FILE_LIMIT = 64 * 1024
 FREE_TRIES = 3
 LONGEST_WAIT_SECONDS = 300
-
-MemoryKib = Annotated[int, msgspec.Meta(ge=64 * 1024, le=1024 * 1024)]
-Iterations = Annotated[int, msgspec.Meta(ge=1, le=16)]
-Lanes = Annotated[int, msgspec.Meta(ge=1, le=16)]
-SlotId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
-Generation = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
-
-
-class Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of everything in the file: immutable, closed."""
-
-
-class Argon2Cost(Closed, frozen=True):
-    """Work for one guess. The default is above RFC 9106's second recommended option (64 MiB, 3, 4)."""
-
-    memory_kib: MemoryKib = 128 * 1024
-    iterations: Iterations = 3
-    lanes: Lanes = 4
-
-
-class Slot(Closed, frozen=True):
-    """One wrapped copy of the volume key."""
-
-    id: SlotId
-    kind: Literal["passphrase"]
-    cost: Argon2Cost
-    salt: bytes
-    nonce: bytes
-    wrapped: bytes
-
-    def __post_init__(self) -> None:
-        """Lengths, which msgspec's constraints would count in base64."""
-        lengths = (len(self.salt), len(self.nonce), len(self.wrapped))
-        if lengths != (SALT_BYTES, NONCE_BYTES, KEY_BYTES + TAG_BYTES):
-            raise ValueError("a slot's salt, nonce or wrapped key has the wrong length")
-
-
-class Tries(Closed, frozen=True):
-    """Wrong passphrases since the last right one."""
-
-    count: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
-    last: Annotated[float, msgspec.Meta(ge=0)] = 0.0
-
-
-class Document(Closed, frozen=True):
-    """The whole file."""
-
-    version: Literal[1]
-    partition: Partition
-    generation: Generation
-    slots: Annotated[list[Slot], msgspec.Meta(min_length=1, max_length=8)]
-    tries: Tries
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +61,19 @@ class SlotInfo:
     """What may be told of a slot."""
 
     id: str
-    kind: str
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """A new volume key that is not in use yet.
+
+    Attributes:
+        luks_slot: the key slot of the disk's own header that is to hold it.
+    """
+
+    key: bytearray
+    luks_slot: int
 
 
 class KeyFile:
@@ -112,104 +83,204 @@ class KeyFile:
         path: keys.json; its directory exists.
         partition: whose.
         clock: seconds since the epoch.
+        cost: Argon2id work of new passphrase slots; None for the default.
     """
 
-    def __init__(self, path: Path, partition: Partition, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        path: Path,
+        partition: Partition,
+        clock: Callable[[], float] = time.time,
+        cost: Callable[[], Argon2Cost] = Argon2Cost,
+    ) -> None:
         self._path = path
         self._partition = partition
         self._clock = clock
+        self._cost = cost
 
     def exists(self) -> bool:
         """Whether there is a key file."""
         return self._path.exists()
 
-    def create(self, passphrase: bytes, cost: Argon2Cost | None = None) -> bytearray:
+    def create(self, passphrase: bytes) -> bytearray:
         """Make a new volume key and wrap it; replaces any earlier file. The caller wipes the key.
 
         Raises:
             BadPassphrase: too short or too long.
             DiskFull: there is no room.
         """
+        secret = Passphrase.of(passphrase)
         generation = secrets.token_hex(16)
         key = bytearray(secrets.token_bytes(KEY_BYTES))
-        slot = self._wrap(key, prepared(passphrase), generation, cost or Argon2Cost())
+        slot = Wrapper(self._partition, generation).passphrase(key, secret, self._cost())
         self._write(
             Document(version=1, partition=self._partition, generation=generation, slots=[slot], tries=Tries())
         )
         return key
 
     def unlock(self, passphrase: bytes) -> bytearray:
+        """The volume key by a passphrase, to be wiped by the caller. Raises as :meth:`open` does."""
+        try:
+            secret = Passphrase.of(passphrase)
+        except BadPassphrase as error:
+            raise WrongPassphrase(partition=self._partition.value) from error
+        return self.open(secret)
+
+    def open(self, secret: Secret) -> bytearray:
         """The volume key, to be wiped by the caller.
 
         Wrong tries are counted in the file before the guess is judged, so killing the process wins nothing.
 
         Raises:
-            WrongPassphrase: no slot opens.
+            WrongPassphrase, WrongRecoveryCode: no slot opens.
             TooManyTries: too soon after too many wrong ones.
             BadKeyFile: the file is missing, damaged or absurd.
         """
-        document = self._read()
-        try:
-            ready = prepared(passphrase)
-        except BadPassphrase as error:
-            raise WrongPassphrase(partition=self._partition.value) from error
-        self._wait_over(document)
-        counted = msgspec.structs.replace(
-            document, tries=Tries(count=min(document.tries.count + 1, 1_000_000), last=self._clock())
-        )
-        self._write(counted)
-        for slot in document.slots:
-            key = self._unwrap(slot, ready, document.generation)
-            if key is not None:
-                self._write(msgspec.structs.replace(document, tries=Tries()))
-                return key
-        raise WrongPassphrase(partition=self._partition.value)
+        return self._open(secret)[1]
 
-    def add(self, passphrase: bytes, new: bytes, cost: Argon2Cost | None = None) -> str:
-        """Add a slot for another passphrase and return its id. Raises as unlock does, and BadPassphrase."""
-        ready = prepared(new)
-        key = self.unlock(passphrase)
+    def add_passphrase(self, secret: Secret, new: bytes) -> str:
+        """Add a slot for another passphrase and return its id.
+
+        Raises as open does, BadPassphrase, SlotsTaken.
+        """
+        added = Passphrase.of(new)
+        document, key, _ = self._open(secret)
         try:
-            document = self._read()
-            slot = self._wrap(key, ready, document.generation, cost or Argon2Cost())
+            slot = self._wrapper(document).passphrase(key, added, self._cost())
         finally:
             wipe(key)
-        if len(document.slots) >= 8:
-            raise BadKeyFile(partition=self._partition.value, detail="all 8 slots are taken")
-        self._write(msgspec.structs.replace(document, slots=[*document.slots, slot]))
-        return slot.id
+        return self._add(document, slot)
 
-    def remove(self, slot_id: str) -> None:
-        """Forget one slot. Raises NoSlot, LastSlot."""
+    def add_recovery_code(self, secret: Secret) -> RecoveryCode:
+        """Make a recovery code; an earlier one opens nothing any more. Raises as open does, SlotsTaken."""
+        document, key, _ = self._open(secret)
+        code = RecoveryCode.new()
+        try:
+            slot = self._wrapper(document).recovery(key, code)
+        finally:
+            wipe(key)
+        rest = [other for other in document.slots if not isinstance(other, RecoverySlot)]
+        self._add(msgspec.structs.replace(document, slots=rest), slot)
+        return code
+
+    def remove(self, slot_id: str, secret: Secret) -> None:
+        """Forget one slot, for whoever can still open another one.
+
+        Raises:
+            NoSlot: there is none of that id.
+            OwnSlot: it is the one that ``secret`` opens.
+            LastSlot: what would be left opens by no passphrase.
+            Also what open raises.
+        """
         document = self._read()
         rest = [slot for slot in document.slots if slot.id != slot_id]
         if len(rest) == len(document.slots):
             raise NoSlot(partition=self._partition.value, slot=slot_id)
-        if not rest:
+        if not any(tell(slot) == "passphrase" for slot in rest):
             raise LastSlot(partition=self._partition.value)
+        document, key, used = self._open(secret)
+        wipe(key)
+        if used.id == slot_id:
+            raise OwnSlot(partition=self._partition.value)
         self._write(msgspec.structs.replace(document, slots=rest))
 
-    def change(self, old: bytes, new: bytes, cost: Argon2Cost | None = None) -> None:
-        """Replace the slot that ``old`` opens by one for ``new``, in one write. Raises as add does."""
-        ready = prepared(new)
-        wipe(self.unlock(old))
+    def change(self, old: bytes, new: bytes) -> None:
+        """Replace the slot that ``old`` opens by one for ``new``. Raises as open does, and BadPassphrase."""
+        added = Passphrase.of(new)
+        try:
+            secret = Passphrase.of(old)
+        except BadPassphrase as error:
+            raise WrongPassphrase(partition=self._partition.value) from error
+        document, key, used = self._open(secret)
+        try:
+            slot = self._wrapper(document).passphrase(key, added, self._cost())
+        finally:
+            wipe(key)
+        kept = [other for other in document.slots if other.id != used.id]
+        self._write(msgspec.structs.replace(document, slots=[*kept, slot]))
+
+    def recover(self, code: RecoveryCode, new: bytes) -> tuple[bytearray, RecoveryCode]:
+        """Open by a recovery code and begin anew: one passphrase, a fresh code, the escrow with a fresh one.
+
+        Whatever a person had typed or written down before opens nothing from then on, in the same write.
+
+        Raises:
+            WrongRecoveryCode, TooManyTries, BadKeyFile, BadPassphrase: nothing was changed.
+        """
+        added = Passphrase.of(new)
+        document, key, _ = self._open(code)
+        fresh = RecoveryCode.new()
+        slots = self._anew(document, document.generation, key, added, fresh)
+        self._write(msgspec.structs.replace(document, slots=slots))
+        return key, fresh
+
+    def set_escrow(self, key: bytearray, target: EscrowTarget | None) -> bool:
+        """Bring the corporate escrow to what the policy names now; whether something was changed.
+
+        Raises:
+            EscrowNever: this is the personal volume.
+            SlotsTaken, DiskFull: it is as before.
+        """
+        if self._partition is not Partition.CORPORATE:
+            raise EscrowNever
         document = self._read()
-        kept = []
-        replaced: Slot | None = None
-        for slot in document.slots:
-            key = None if replaced else self._unwrap(slot, prepared(old), document.generation)
-            if key is None:
-                kept.append(slot)
-            else:
-                replaced = self._wrap(key, ready, document.generation, cost or slot.cost)
-                wipe(key)
-        if replaced is None:
-            raise WrongPassphrase(partition=self._partition.value)
-        self._write(msgspec.structs.replace(document, slots=[*kept, replaced]))
+        held = [slot for slot in document.slots if isinstance(slot, EscrowSlot)]
+        if [_target_of(slot) for slot in held] == ([] if target is None else [target]):
+            return False
+        rest = [slot for slot in document.slots if not isinstance(slot, EscrowSlot)]
+        if target is None:
+            self._write(msgspec.structs.replace(document, slots=rest))
+        else:
+            slot = self._wrapper(document).escrow(key, target)
+            self._add(msgspec.structs.replace(document, slots=rest), slot)
+        return True
+
+    def escrow(self) -> Sealed | None:
+        """What the employer can open the corporate volume with. Raises EscrowNever for the personal one."""
+        if self._partition is not Partition.CORPORATE:
+            raise EscrowNever
+        return next((slot.sealed for slot in self._read().slots if isinstance(slot, EscrowSlot)), None)
 
     def slots(self) -> list[SlotInfo]:
         """What slots there are. Raises BadKeyFile."""
-        return [SlotInfo(slot.id, slot.kind) for slot in self._read().slots]
+        return [SlotInfo(slot.id, tell(slot)) for slot in self._read().slots]
+
+    # A new volume key
+
+    def unsettled(self) -> int | None:
+        """The key slot of the disk's own header that is ours, while others may hold a key as well."""
+        document = self._read()
+        return None if document.settled else document.luks_slot
+
+    def begin_rotation(self, ours: int) -> Rotation:
+        """A new volume key to be given to the disk, whose only key is in slot ``ours`` of its header."""
+        self._write(msgspec.structs.replace(self._read(), luks_slot=ours, settled=False))
+        return Rotation(bytearray(secrets.token_bytes(KEY_BYTES)), (ours + 1) % LUKS_SLOTS)
+
+    def rotated(self, secret: Passphrase, rotation: Rotation) -> RecoveryCode:
+        """The disk takes the new key: wrap it for a passphrase, a fresh recovery code and the escrow.
+
+        Other passphrases, and every copy of this file made before, open nothing once the disk forgets the
+        old key.
+        """
+        fresh = RecoveryCode.new()
+        generation = secrets.token_hex(16)
+        self._write(
+            Document(
+                version=1,
+                partition=self._partition,
+                generation=generation,
+                slots=self._anew(self._read(), generation, rotation.key, secret, fresh),
+                tries=Tries(),
+                luks_slot=rotation.luks_slot,
+                settled=False,
+            )
+        )
+        return fresh
+
+    def settle(self) -> None:
+        """The disk holds no key but ours."""
+        self._write(msgspec.structs.replace(self._read(), settled=True))
 
     def destroy(self) -> None:
         """Overwrite and remove the file: the volume cannot be opened again from it."""
@@ -219,6 +290,44 @@ class KeyFile:
                 file.write(secrets.token_bytes(length))
                 os.fsync(file.fileno())
             self._path.unlink()
+
+    def _open(self, secret: Secret) -> tuple[Document, bytearray, Slot]:
+        """The file with its tries forgotten, the volume key, and the slot it came from."""
+        document = self._read()
+        self._wait_over(document)
+        count = min(document.tries.count + 1, 1_000_000)
+        self._write(msgspec.structs.replace(document, tries=Tries(count=count, last=self._clock())))
+        wrapper = self._wrapper(document)
+        for slot in document.slots:
+            key = wrapper.unwrap(slot, secret)
+            if key is not None:
+                document = msgspec.structs.replace(document, tries=Tries())
+                self._write(document)
+                return document, key, slot
+        if isinstance(secret, RecoveryCode):
+            raise WrongRecoveryCode(partition=self._partition.value)
+        raise WrongPassphrase(partition=self._partition.value)
+
+    def _anew(
+        self, old: Document, generation: str, key: bytearray, passphrase: Passphrase, code: RecoveryCode
+    ) -> list[Slot]:
+        """Slots for a passphrase and a code, and for the escrow if there was one."""
+        wrapper = Wrapper(self._partition, generation)
+        slots: list[Slot] = [
+            wrapper.passphrase(key, passphrase, self._cost()),
+            wrapper.recovery(key, code),
+        ]
+        slots += [wrapper.escrow(key, _target_of(slot)) for slot in old.slots if isinstance(slot, EscrowSlot)]
+        return slots
+
+    def _add(self, document: Document, slot: Slot) -> str:
+        if len(document.slots) >= SLOTS:
+            raise SlotsTaken(partition=self._partition.value, count=SLOTS)
+        self._write(msgspec.structs.replace(document, slots=[*document.slots, slot]))
+        return slot.id
+
+    def _wrapper(self, document: Document) -> Wrapper:
+        return Wrapper(self._partition, document.generation)
 
     def _wait_over(self, document: Document) -> None:
         """Refuse while a delay runs: none for FREE_TRIES, then 2 s doubling to LONGEST_WAIT_SECONDS."""
@@ -235,25 +344,6 @@ class KeyFile:
         if remaining > 0:
             seconds = max(1, round(remaining))
             raise TooManyTries(count=tries.count, partition=self._partition.value, seconds=seconds)
-
-    def _wrap(self, key: bytearray, passphrase: bytes, generation: str, cost: Argon2Cost) -> Slot:
-        identity, salt = secrets.token_hex(8), secrets.token_bytes(SALT_BYTES)
-        nonce = secrets.token_bytes(NONCE_BYTES)
-        cipher = AESGCM(derive(passphrase, salt, cost))
-        wrapped = cipher.encrypt(nonce, bytes(key), self._binding(identity, "passphrase", generation))
-        return Slot(id=identity, kind="passphrase", cost=cost, salt=salt, nonce=nonce, wrapped=wrapped)
-
-    def _unwrap(self, slot: Slot, passphrase: bytes, generation: str) -> bytearray | None:
-        cipher = AESGCM(derive(passphrase, slot.salt, slot.cost))
-        try:
-            plain = cipher.decrypt(slot.nonce, slot.wrapped, self._binding(slot.id, slot.kind, generation))
-        except InvalidTag:
-            return None
-        return bytearray(plain)
-
-    def _binding(self, slot_id: str, kind: str, generation: str) -> bytes:
-        """What is authenticated beside the key; no part can contain the separator."""
-        return "\0".join(("twinhull volume key 1", self._partition.value, generation, slot_id, kind)).encode()
 
     def _read(self) -> Document:
         try:
@@ -277,28 +367,5 @@ class KeyFile:
         write_atomically(self._path, msgspec.json.encode(document))
 
 
-def prepared(passphrase: bytes) -> bytes:
-    """The passphrase as Argon2id gets it: in NFC, so that keyboards agree. Raises BadPassphrase."""
-    try:
-        normal = unicodedata.normalize("NFC", passphrase.decode()).encode()
-    except UnicodeDecodeError:
-        normal = passphrase
-    if len(normal) not in PASSPHRASE_BYTES:
-        raise BadPassphrase
-    return normal
-
-
-def derive(passphrase: bytes, salt: bytes, cost: Argon2Cost) -> bytes:
-    """The 256-bit wrapping key of a passphrase."""
-    return Argon2id(
-        salt=salt,
-        length=KEY_BYTES,
-        iterations=cost.iterations,
-        lanes=cost.lanes,
-        memory_cost=cost.memory_kib,
-    ).derive(passphrase)
-
-
-def wipe(key: bytearray) -> None:
-    """Overwrite a key in memory. Best effort: Python may have copied it."""
-    key[:] = bytes(len(key))
+def _target_of(slot: EscrowSlot) -> EscrowTarget:
+    return EscrowTarget(slot.sealed.public_key, slot.sealed.tenant, slot.sealed.device_id)

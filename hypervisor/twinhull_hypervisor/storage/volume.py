@@ -1,35 +1,40 @@
 """A partition's encrypted store.
 
 :class:`Volume` is what the daemon knows. :class:`QemuLuksVolume` is the back end for kernels without
-device-mapper: the overlay itself is QEMU-LUKS. That format derives keys by PBKDF2 only, so its one slot holds
-nothing but our random 256-bit key, and the passphrase is met by Argon2id before (security.md R26).
+device-mapper: the overlay itself is QEMU-LUKS, its key slot holds our random key, and how that is come by is
+``keys``' part.
 """
 
 from __future__ import annotations
 
 import errno
+import logging
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Protocol
 from uuid import UUID, uuid5
 
+import msgspec
+from twinhull_policy.errors import TwinhullError
 from twinhull_policy.names import Partition
 
-from twinhull_hypervisor.run import last_line, run
+from twinhull_hypervisor.run import Completed, last_line
+from twinhull_hypervisor.storage import qemu_luks
 from twinhull_hypervisor.storage.errors import DiskFull, NoVolume, VolumeExists, VolumeFailed, VolumeLocked
 from twinhull_hypervisor.storage.files import overwrite_head, publish, sync_directory, sync_file
-from twinhull_hypervisor.storage.keys import Argon2Cost, KeyFile, wipe
+from twinhull_hypervisor.storage.keys import KeyFile
+from twinhull_hypervisor.storage.slots import Argon2Cost, Passphrase, RecoveryCode, wipe
+from twinhull_hypervisor.storage.tuning import for_this_machine
+
+logger = logging.getLogger(__name__)
 
 DISK_GIB = range(1, 16 * 1024 + 1)
 HEAD_BYTES = 8 * 2**20
 """Of an overlay, overwritten when it is destroyed. QEMU writes its LUKS header, 2 MiB (crypto/block-luks.c:
 eight slots of 4000 stripes), right behind the qcow2 header's first clusters."""
-QEMU_IMG_SECONDS = 60.0
-FORMAT_ATTEMPTS = 8
-UNMEASURED = b"Unable to get accurate CPU usage"
-"""QEMU 7.2's crypto/pbkdf.c gives up when its benchmark fits between two accounting ticks."""
 KEY_NAMESPACE = UUID("6b0f5c0e-6d6c-5b1b-9d0e-4f1a3a2c7d51")
 """Of our own making: names libvirt's secret for a volume's path, the same after each crash."""
 OVMF_VARIABLES = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
@@ -91,6 +96,12 @@ class Volume(Protocol):
     def lock(self) -> None:
         """Close it; the key is wiped from memory."""
 
+    def recover(self, code: RecoveryCode, new: bytes) -> RecoveryCode:
+        """Open it by a recovery code and begin anew with a new passphrase; the next code."""
+
+    def rotate(self, passphrase: bytes) -> RecoveryCode:
+        """Give it a new volume key; the next recovery code. Its machine must have stopped."""
+
     def reset(self, base: Path, disk_gib: int) -> None:
         """Throw away what the guest wrote; passphrases stay. It must be unlocked and its machine stopped."""
 
@@ -104,8 +115,12 @@ class QemuLuksVolume:
     Args:
         partition: whose.
         directory: existing, ours, 0711; QEMU's user must be able to pass through it.
-        cost: Argon2id work of new slots; None for the default.
+        cost: Argon2id work of new slots; None for what suits this machine.
         variables: the template of the UEFI variables.
+
+    Attributes:
+        keys: its key slots.
+        on_key: called with the volume key whenever it was opened or made; it keeps no copy.
     """
 
     def __init__(
@@ -117,10 +132,12 @@ class QemuLuksVolume:
     ) -> None:
         self._partition = partition
         self._paths = VolumePaths(directory)
-        self._cost = cost
         self._variables = variables
         self._key: bytearray | None = None
-        self.keys = KeyFile(self._paths.keys, partition)
+        self.keys = KeyFile(
+            self._paths.keys, partition, cost=for_this_machine if cost is None else lambda: cost
+        )
+        self.on_key: Callable[[bytearray], None] = lambda _: None
 
     @property
     def kind(self) -> Literal["luks2-dm-crypt", "qemu-luks"]:
@@ -170,13 +187,14 @@ class QemuLuksVolume:
         """
         if self.state() is not VolumeState.ABSENT:
             raise VolumeExists(partition=self._partition.value)
-        self._key = self.keys.create(passphrase, self._cost)
+        self._key = self.keys.create(passphrase)
         try:
             self._write_disk(base, disk_gib)
         except BaseException:
             self.lock()
             self.keys.destroy()
             raise
+        self.on_key(self._key)
 
     def unlock(self, passphrase: bytes) -> None:
         """Open it.
@@ -185,11 +203,42 @@ class QemuLuksVolume:
             NoVolume: there is none.
             WrongPassphrase, TooManyTries, BadKeyFile: it stays closed.
         """
-        if self.state() is VolumeState.ABSENT:
-            raise NoVolume(partition=self._partition.value)
-        key = self.keys.unlock(passphrase)
+        self.require()
+        self._opened(self.keys.unlock(passphrase))
+
+    def recover(self, code: RecoveryCode, new: bytes) -> RecoveryCode:
+        """Open it by a recovery code and begin anew with a new passphrase; the next code.
+
+        Raises:
+            NoVolume, WrongRecoveryCode, TooManyTries, BadKeyFile, BadPassphrase: nothing was changed.
+        """
+        self.require()
+        key, fresh = self.keys.recover(code, new)
+        self._opened(key)
+        return fresh
+
+    def rotate(self, passphrase: bytes) -> RecoveryCode:
+        """Give it a new volume key, wrapped for this passphrase, a new code and the escrow; the new code.
+
+        The disk's own header opens with both keys while the slots change, so being killed at any step leaves
+        the old slots or the new ones, and either opens it; what was left over goes at the next unlock.
+
+        Raises:
+            NoVolume, WrongPassphrase, TooManyTries, BadKeyFile: nothing was changed.
+            DiskFull, VolumeFailed: the old slots still open it.
+        """
+        self.unlock(passphrase)
+        self._forget_other_keys()
+        old = self.secret_value()
+        rotation = self.keys.begin_rotation(self._keys_in_use()[0])
+        new = rotation.key.hex().encode()
+        self._judge(qemu_luks.add_key(self._paths.overlay, old, new, rotation.luks_slot))
+        sync_file(self._paths.overlay)
+        fresh = self.keys.rotated(Passphrase.of(passphrase), rotation)
         self.lock()
-        self._key = key
+        self._key = rotation.key
+        self._forget_other_keys()
+        return fresh
 
     def lock(self) -> None:
         """Close it; the key is wiped from memory."""
@@ -224,6 +273,42 @@ class QemuLuksVolume:
             path.unlink(missing_ok=True)
         sync_directory(self._paths.directory)
 
+    def require(self) -> None:
+        """Raises NoVolume when there is none."""
+        if self.state() is VolumeState.ABSENT:
+            raise NoVolume(partition=self._partition.value)
+
+    def _opened(self, key: bytearray) -> None:
+        self.lock()
+        self._key = key
+        try:
+            self._forget_other_keys()
+        except (TwinhullError, OSError) as error:  # a machine has it open, or the disk is full: next time
+            logger.warning("a former key of %s is still in its header: %s", self._partition, error)
+        self.on_key(key)
+
+    def _keys_in_use(self) -> list[int]:
+        """The key slots of the disk's own header that hold a key; at least one."""
+        try:
+            used = qemu_luks.keys_in_use(self._paths.overlay)
+        except msgspec.DecodeError as error:
+            raise VolumeFailed(partition=self._partition.value, reason=str(error)) from error
+        if not any(used):
+            raise VolumeFailed(partition=self._partition.value, reason="its header holds no key at all")
+        return [slot for slot, active in enumerate(used) if active]
+
+    def _forget_other_keys(self) -> None:
+        """Have the disk's own header hold no key but ours."""
+        ours = self.keys.unsettled()
+        if ours is None:
+            return
+        used = self._keys_in_use()
+        if len(used) > 1:  # after a reset there is one, ours, wherever it is
+            for slot in (slot for slot in used if slot != ours):
+                self._judge(qemu_luks.erase_key(self._paths.overlay, self.secret_value(), slot))
+            sync_file(self._paths.overlay)
+        self.keys.settle()
+
     @property
     def _discarded(self) -> Path:
         return self._paths.overlay.with_name(".overlay.qcow2.discarded")
@@ -254,42 +339,10 @@ class QemuLuksVolume:
                 path.unlink(missing_ok=True)
 
     def _format(self, path: Path, base: Path, disk_gib: int) -> None:
-        """Run qemu-img; the key goes through its standard input.
+        self._judge(qemu_luks.make(path, base, disk_gib, self.secret_value()))
 
-        The base is not opened (-u): its header was checked when it came, and core parses no disk image.
-        iter-time is the least there is, as a random key needs no stretching.
-        """
-        options = (
-            "cluster_size=128k,extended_l2=on,lazy_refcounts=off,compat=1.1,preallocation=off,"
-            "encrypt.format=luks,encrypt.key-secret=key,encrypt.cipher-alg=aes-256,encrypt.cipher-mode=xts,"
-            "encrypt.ivgen-alg=plain64,encrypt.hash-alg=sha256,encrypt.iter-time=10"
-        )
-        command: list[str | Path] = [
-            "qemu-img",
-            "create",
-            "-q",
-            "-u",
-            "-f",
-            "qcow2",
-            "-F",
-            "qcow2",
-            "-b",
-            base,
-        ]
-        command += [
-            "--object",
-            "secret,id=key,file=/dev/stdin,format=raw",
-            "-o",
-            options,
-            path,
-            f"{disk_gib}G",
-        ]
-        for _ in range(FORMAT_ATTEMPTS):
-            path.unlink(missing_ok=True)
-            completed = run(command, timeout=QEMU_IMG_SECONDS, input=self.secret_value(), check=False)
-            if UNMEASURED not in completed.stderr:
-                break
+    def _judge(self, completed: Completed) -> None:
         if completed.status != 0:
-            if b"No space left on device" in completed.stderr:
+            if qemu_luks.NO_ROOM in completed.stderr:
                 raise DiskFull(what=f"the volume of {self._partition.value}")
             raise VolumeFailed(partition=self._partition.value, reason=last_line(completed.stderr))

@@ -62,6 +62,14 @@ RULES: dict[str, Rule] = {
     "suspend_partition": Rule("org.twinhull.partition"),
     "resume_partition": Rule("org.twinhull.partition"),
     "reset_partition": Rule("org.twinhull.partition"),
+    "get_key_slots": Rule("org.twinhull.read"),
+    "add_passphrase": Rule("org.twinhull.keys"),
+    "change_passphrase": Rule("org.twinhull.keys"),
+    "add_recovery_code": Rule("org.twinhull.keys"),
+    "remove_key_slot": Rule("org.twinhull.keys"),
+    "recover_volume": Rule("org.twinhull.keys"),
+    "rotate_volume_key": Rule("org.twinhull.keys"),
+    "get_escrow": Rule("org.twinhull.keys"),
     "open_display": Rule("org.twinhull.display"),
     "prove_vpn": Rule("org.twinhull.prove"),
     "attach_device": Rule("org.twinhull.device"),
@@ -152,6 +160,52 @@ class DaemonInterface(DbusInterfaceCommonAsync, interface_name=INTERFACE):
     @dbus_method_async(input_signature="s", flags=DbusUnprivilegedFlag)
     async def reset_partition(self, name: str) -> None:
         """Throw away everything a stopped, unlocked partition wrote and go back to its golden image."""
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="s", result_signature="s", flags=DbusUnprivilegedFlag)
+    async def get_key_slots(self, name: str) -> str:
+        """What opens a partition's volume, a JSON list of :class:`~twinhull_policy.api.types.KeySlot`."""
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="sshh", flags=DbusUnprivilegedFlag)
+    async def add_passphrase(self, name: str, kind: str, secret: int, new: int) -> None:
+        """Let another passphrase open a volume; ``secret``, of ``kind`` (UnlockKind), opens it now."""
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="shh", flags=DbusUnprivilegedFlag)
+    async def change_passphrase(self, name: str, old: int, new: int) -> None:
+        """Put one passphrase in another's place."""
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="ssh", result_signature="h", flags=DbusUnprivilegedFlag)
+    async def add_recovery_code(self, name: str, kind: str, secret: int) -> int:
+        """Make a recovery code, which voids an earlier one; it is read once from the returned pipe."""
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="sssh", flags=DbusUnprivilegedFlag)
+    async def remove_key_slot(self, name: str, slot: str, kind: str, secret: int) -> None:
+        """Take a way in away; ``secret`` opens the volume by another one."""
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="shh", result_signature="h", flags=DbusUnprivilegedFlag)
+    async def recover_volume(self, name: str, code: int, new: int) -> int:
+        """Open a volume by its recovery code and set a passphrase; all former ones and the code are void.
+
+        Leaves it unlocked. The next code is read once from the pipe that is returned.
+        """
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="sh", result_signature="h", flags=DbusUnprivilegedFlag)
+    async def rotate_volume_key(self, name: str, passphrase: int) -> int:
+        """Give a stopped partition's volume a new key, kept for this passphrase alone and a new code.
+
+        The code is read once from the pipe that is returned.
+        """
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="s", result_signature="s", flags=DbusUnprivilegedFlag)
+    async def get_escrow(self, name: str) -> str:
+        """The corporate volume's :class:`~twinhull_policy.escrow.Sealed`; the personal one has none."""
         raise NotImplementedError
 
     @dbus_method_async(input_signature="s", result_signature="h", flags=DbusUnprivilegedFlag)

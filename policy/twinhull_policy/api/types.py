@@ -19,6 +19,8 @@ DeviceState = Literal["blocked", "host", "attached", "asking", "admission", "wai
 keyboard is to be proved by typing a code; its partition is not running, or the screen is locked; switched off
 because it typed faster than a person."""
 DeviceAnswer = Literal["corporate", "personal", "deny"]
+UnlockKind = Literal["passphrase", "recovery-code"]
+"""What a person opens a volume with."""
 KillSwitch = Literal["camera", "microphone"]
 
 
@@ -43,6 +45,15 @@ class PartitionInfo(Struct, frozen=True):
     vcpus: int = 0
     disk_gib: int = 0
     started_at: float = 0.0
+
+
+class KeySlot(Struct, frozen=True):
+    """One way to open a partition's volume."""
+
+    id: str
+    kind: Literal["passphrase", "recovery-code", "escrow"]
+    escrow_key: str = ""
+    """Of an escrow: the employer's public key it is sealed to."""
 
 
 class VpnInfo(Struct, frozen=True):

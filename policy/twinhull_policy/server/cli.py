@@ -14,6 +14,7 @@ from twinhull_policy.parse import canonical, parse_policy
 from twinhull_policy.server import (
     admin,
     cli_commands,
+    cli_escrow,
     cli_keys,
     cli_people,
     cli_remote,
@@ -44,6 +45,7 @@ for _name, _part in {
     "report": report,
     "key": cli_keys.key,
     "root": cli_keys.root,
+    "escrow": cli_escrow.escrow,
     "account": cli_people.account,
     "audit": cli_people.audit,
     "rollout": cli_people.rollout,

@@ -376,3 +376,11 @@ class NoConsole(TwinhullError):
 
     code = "TH-SRV-059"
     next_step = "Enrol with a token, or have the server started with --admin-listen."
+
+
+class KeyNotMade(TwinhullError):
+    """The key was not made: {path} cannot be written ({detail})."""
+
+    code = "TH-SRV-061"
+    blame = Blame.MALFORMED
+    next_step = "Name a file that does not exist yet; a key that is there is never replaced."
