@@ -1,14 +1,13 @@
 """The same verdicts as ``evaluate.decide``, at a cost that hardly depends on the number of rules.
 
-Rules are grouped by their *shape*: which facts they compare, and how precisely they name an interface. In a
-group, one look-up with the device's own facts finds the rules that can match. A policy of any size has few
-shapes, so few look-ups decide.
+Rules are grouped by which facts they compare. In a group, one look-up with the device's own facts finds the
+rules that can match, and another for each of its interfaces those whose pattern fits. A policy of any size
+has few such groups, so few look-ups decide.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import combinations
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Generic, Protocol, TypeVar
 
@@ -19,11 +18,15 @@ from .facts import DeviceFacts
 from .model import DeviceRule, Match, OwnerRules, Policy
 
 _FACTS = ("bus", "vendor", "product", "serial", "port", "removable")
-_PRECISION = {"exact": 8, "subclass": 5, "class": 2}
-"""How many characters of an interface class like ``08:06:50`` a pattern of each precision compares."""
+_COMPARED = (2, 5, 8)
+"""How many characters of an interface class like ``08:06:50`` a pattern may compare."""
 
-Shape = tuple[tuple[str, ...], str]
-"""Names of the facts compared, and the precision of the interface pattern ("" for none)."""
+Names = tuple[str, ...]
+Getter = Callable[[DeviceFacts | Match], object]
+Numbers = list[int]
+Groups = dict[Names, dict[object, dict[str, Numbers]]]
+"""By the names of the facts compared, what they have to be, and the beginning of an interface class ("" for
+rules without a pattern): the numbers of the rules, ascending."""
 
 
 class _Rule(Protocol):
@@ -39,15 +42,18 @@ class RuleIndex(Generic[R]):
 
     def __init__(self, rules: Sequence[R]) -> None:
         self._rules = rules
-        self._groups: dict[Shape, dict[tuple[object, ...], list[int]]] = {}
-        self._covering: dict[Shape, dict[tuple[object, ...], list[int]]] = {}
+        plain: Groups = {}
+        covering: Groups = {}
         for number, rule in enumerate(rules):
-            covers = rule.match.any_interface is UNSET and rule.match.every_interface is not UNSET
-            groups = self._covering if covers else self._groups
-            for shape, key in _entries(rule.match):
-                numbers = groups.setdefault(shape, {}).setdefault(key, [])
-                if not numbers or numbers[-1] != number:
-                    numbers.append(number)
+            match = rule.match
+            covers = match.any_interface is UNSET and match.every_interface is not UNSET
+            names = tuple(name for name in _FACTS if getattr(match, name) is not UNSET)
+            group = (covering if covers else plain).setdefault(names, {})
+            beginnings = group.setdefault(_getter(names)(match), {})
+            for beginning in _beginnings(match):
+                beginnings.setdefault(beginning, []).append(number)
+        self._plain = [(_getter(names), group) for names, group in plain.items()]
+        self._covering = [(_getter(names), group) for names, group in covering.items()]
 
     def first(self, facts: DeviceFacts) -> R | None:
         """The rule with the lowest number that matches ``facts``."""
@@ -61,35 +67,27 @@ class RuleIndex(Generic[R]):
                     break
         return self._rules[best] if best < len(self._rules) else None
 
-    def _candidates(self, facts: DeviceFacts) -> list[list[int]]:
+    def _candidates(self, facts: DeviceFacts) -> list[Numbers]:
         """Numbers, ascending in each list, of all rules that can match."""
         found = []
-        for (names, precision), group in self._groups.items():
-            base = _GETTERS[names](facts)
-            if not precision:
-                if base in group:
-                    found.append(group[base])
+        for getter, group in self._plain:
+            beginnings = group.get(getter(facts))
+            if beginnings is None:
                 continue
-            length = _PRECISION[precision]
+            if "" in beginnings:
+                found.append(beginnings[""])
             for interface in facts.interfaces:
-                numbers = group.get((*base, interface[:length]))
-                if numbers is not None:
-                    found.append(numbers)
-        if self._covering:
+                found += _beginning(interface, beginnings)
+        covering = [group[key] for getter, group in self._covering if (key := getter(facts)) in group]
+        if covering:
             # Such a rule has a pattern for every interface of the device: the interface that the fewest rules
             # have a pattern for leaves the fewest to look at.
-            bases = {names: _GETTERS[names](facts) for names, _ in self._covering}
-            covered = (self._cover(interface, bases) for interface in facts.interfaces)
+            covered = (
+                [numbers for beginnings in covering for numbers in _beginning(interface, beginnings)]
+                for interface in facts.interfaces
+            )
             found += min(covered, key=lambda lists: sum(map(len, lists)), default=[])
         return found
-
-    def _cover(self, interface: str, bases: dict[tuple[str, ...], tuple[object, ...]]) -> list[list[int]]:
-        """The ``every_interface`` rules that have a pattern for one interface."""
-        keys = (
-            (group, (*bases[names], interface[: _PRECISION[precision]]))
-            for (names, precision), group in self._covering.items()
-        )
-        return [group[key] for group, key in keys if key in group]
 
 
 class CompiledPolicy:
@@ -111,27 +109,17 @@ class CompiledPolicy:
         return conclude(facts, self._corporate.first(facts), self._owner.first(facts), answers)
 
 
-def _entries(match: Match) -> Iterator[tuple[Shape, tuple[object, ...]]]:
-    """Where a rule is to be found: once, or once for each interface pattern."""
-    names = tuple(name for name in _FACTS if getattr(match, name) is not UNSET)
-    base = tuple(getattr(match, name) for name in names)
+def _beginnings(match: Match) -> frozenset[str]:
+    """How the interface class of a device begins that a rule can match, for each of its patterns."""
     patterns = match.every_interface if match.any_interface is UNSET else match.any_interface
-    if patterns is UNSET:
-        yield (names, ""), base
-        return
-    for pattern in patterns:
-        precision = ("exact", "subclass", "class")[pattern.count("*")]
-        yield (names, precision), (*base, pattern[: _PRECISION[precision]])
+    return frozenset(("",) if patterns is UNSET else (pattern.rstrip(":*") for pattern in patterns))
 
 
-def _getter(names: tuple[str, ...]) -> Callable[[DeviceFacts], tuple[object, ...]]:
-    """What reads the facts of these names into a tuple; ``attrgetter`` makes one of two names and more."""
-    if len(names) > 1:
-        return attrgetter(*names)
-    return lambda facts: tuple(getattr(facts, name) for name in names)
+def _beginning(interface: str, beginnings: dict[str, Numbers]) -> list[Numbers]:
+    """The rules that have a pattern for one interface."""
+    return [beginnings[key] for length in _COMPARED if (key := interface[:length]) in beginnings]
 
 
-_GETTERS = {
-    names: _getter(names) for count in range(len(_FACTS) + 1) for names in combinations(_FACTS, count)
-}
-"""By the names, in the order of ``_FACTS``."""
+def _getter(names: Names) -> Getter:
+    """What reads the facts of these names, of a device or of what a rule compares."""
+    return attrgetter(*names) if names else lambda _: ()

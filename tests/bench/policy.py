@@ -35,6 +35,9 @@ Hex4 = Annotated[str, Field(pattern=f"^{HEX4_PATTERN}$")]
 Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
 Classes = tuple[Annotated[str, Field(pattern=f"^{CLASS_PATTERN}$")], ...]
 
+DEVICES = 16
+"""Decided one after the other, as those of a dock are."""
+
 
 class Strict(BaseModel):
     """As closed as the policy's own model."""
@@ -124,10 +127,15 @@ def compare(ours: Callable[[], object], theirs: Callable[[], object], repeats: i
 
 
 def decide_both(policy: Policy, device: DeviceFacts) -> dict[str, float]:
-    """A verdict on one device, by the index and by the plain reading."""
+    """Verdicts on some devices that differ in their product, by the index and by the plain reading."""
     owner = OwnerRules()
     compiled = CompiledPolicy(policy, owner)
-    return compare(lambda: compiled.decide(device, {}), lambda: decide(device, policy, owner, {}), 50)
+    devices = [structs.replace(device, product=f"{n:04x}") for n in range(240, 240 + DEVICES)]
+    return compare(
+        lambda: [compiled.decide(one, {}) for one in devices],
+        lambda: [decide(one, policy, owner, {}) for one in devices],
+        20,
+    )
 
 
 def main() -> None:
