@@ -32,17 +32,19 @@ class Suite:
         patterns: glob patterns of its directories and files, from the top of the source tree.
         without: glob patterns of files among them that belong to another suite.
         where: where it runs, when that is not just a process on this machine.
+        options: pytest's.
     """
 
     name: str
     patterns: tuple[str, ...]
     without: tuple[str, ...] = ()
     where: str = ""
+    options: tuple[str, ...] = ()
 
     @property
     def stem(self) -> str:
         """Its name as part of a file's."""
-        return self.name.replace(": ", "-")
+        return self.name.replace(": ", "-").replace(", ", "-")
 
     def files(self, repository: Path) -> list[Path]:
         """What pytest is given, relative to the source tree; empty when there is none of it."""
@@ -67,6 +69,7 @@ FUZZ = Suite("fuzz", ("tests/fuzz/test_*.py",))
 E2E = Suite("e2e", ("tests/e2e/test_*.py",), where="this machine, guests and all")
 SYSTEMD = Suite("systemd", ("tests/systemd/test_*.py",), where="a container with systemd, guests and all")
 LAB = Suite("lab", ("tests/lab/test_*.py",), where="the virtual laptop")
+LAB_SHORT = Suite("lab, short", LAB.patterns, where="the virtual laptop kept here", options=("--short",))
 LANES: Lanes = ((HOST, LEAKS), (UNIT, FLEET, GUI, FUZZ, SYSTEMD))
 """Suites that do not share anything run side by side: much of their time they wait. The container comes last,
 beside private labs: its processes are seen by whoever looks for the daemons of this machine."""
@@ -91,6 +94,13 @@ class Summary:
             counts = f"{passed} passed, {failed} failed, {skipped} skipped"
             line = f"{name:15} {counts:40} {elapsed(seconds):>6}"
             self.lines.append(f"{line}  on {where}" if where else line)
+
+    def left_out(self, skipped: list[tuple[str, str]]) -> None:
+        """Say how many tests were not run, for each reason."""
+        for reason in dict.fromkeys(reason for _, reason in skipped):
+            count = sum(why == reason for _, why in skipped)
+            with self._lock:
+                self.lines.append(f"{'':15} left out, {count}: {reason}")
 
 
 def results(report: Path) -> tuple[int, int, list[tuple[str, str]]]:
@@ -164,7 +174,7 @@ def run_suite(
     report = paths.CACHE / f"test-{suite.stem}.xml"
     report.unlink(missing_ok=True)
     command: list[str | Path] = [TEST_VENV / "bin" / "python", "-m", "pytest", "-p", "no:cacheprovider", "-q"]
-    command += [f"--durations={SLOWEST}", f"--junit-xml={report}", *files]
+    command += [*suite.options, f"--durations={SLOWEST}", f"--junit-xml={report}", *files]
     good = show(command, repository, runner, output=output)
     passed, failed, skipped = results(report) if report.exists() else (0, 0, [])
     refused = refused_skips(skipped, packages.listed(repository / ALLOWED_SKIPS))
@@ -175,6 +185,7 @@ def run_suite(
         failed = 1
     seconds = time.monotonic() - began
     summary.add(suite.name, passed, failed, len(skipped) - len(refused), seconds, suite.where)
+    summary.left_out(skipped)
 
 
 def run_shown(suite: Suite, repository: Path, runner: Runner, summary: Summary) -> None:

@@ -204,6 +204,7 @@ def main(arguments: list[str], repository: Path) -> int:
     parser = argparse.ArgumentParser(prog="installer/test", description=(__doc__ or "").partition(":")[2])
     parser.add_argument("--fast", action="store_true", help="leave out what boots guests")
     parser.add_argument("--lab", action="store_true", help="also what needs the virtual laptop")
+    parser.add_argument("--lab-short", action="store_true", help="the most telling of it, in a laptop kept")
     parser.add_argument("--keep", action="store_true", help="leave what e2e installed for a look at it")
     options = parser.parse_args(arguments)
     began = time.monotonic()
@@ -213,7 +214,7 @@ def main(arguments: list[str], repository: Path) -> int:
     try:
         checks.require_root("installer/test")
         make_room(repository, runner)
-        prepare(repository, runner, lab=options.lab)
+        prepare(repository, runner, lab=options.lab or options.lab_short)
         before = look(runner)
         start_daemons(repository, runner)
         parts = LabParts(repository, runner) if options.lab else None
@@ -223,7 +224,11 @@ def main(arguments: list[str], repository: Path) -> int:
             # Nothing is built beside emulated guests.
             parts.wait(summary)
             parts = None
-        wanted = [suite for suite, on in ((suites.E2E, not options.fast), (suites.LAB, options.lab)) if on]
+        wanted = [] if options.fast else [suites.E2E]
+        if options.lab:
+            wanted.append(suites.LAB)
+        elif options.lab_short:
+            wanted.append(suites.LAB_SHORT)
         for suite in wanted:
             suites.run_shown(suite, repository, runner, summary)
         if not options.keep:

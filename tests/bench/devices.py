@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.lab.desk import Desk
 from tests.lab.device_events import STORAGE
-from tests.lab.installed import installed, laptop
+from tests.lab.installed import laptop, light, renew
 from tests.lab.usb_peer.kinds import storage
 
 PLUGS = 10
@@ -23,13 +23,14 @@ MIB = 1024 * 1024
 
 def main() -> int:
     """Measure and print."""
+    disks = light(_say)
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as directory,
-        laptop(Path(directory) / "laptop", installed(_say)) as machine,
-        Desk(machine) as desk,
+        laptop(Path(directory) / "laptop", disks) as machine,
     ):
-        desk.rules(STORAGE)
-        moments = [_plug(desk) for _ in range(PLUGS)]
+        renew(machine, disks)
+        with Desk(machine) as desk:
+            moments = [_plug(desk) for _ in range(PLUGS)]
     udev = [one["udev"] for one in moments]
     ours = [one["authorised"] for one in moments]
     theirs = [one["claimed"] - one["authorised"] for one in moments]
@@ -49,6 +50,7 @@ def main() -> int:
 
 
 def _plug(desk: Desk) -> dict[str, float]:
+    desk.rules(STORAGE)
     desk.eyes.ask("listen", "1-1")
     plugged = desk.plug(storage(), 1)
     desk.becomes(plugged.port, "attached", "personal")

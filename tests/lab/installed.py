@@ -1,25 +1,35 @@
 """A virtual laptop with Twinhull installed and both partitions up, as a saved running state.
 
 Installing takes minutes and is done once for each state of the sources; a test then has such a laptop in
-seconds, and whatever it does to it is gone afterwards.
+seconds, and whatever it does to it is gone afterwards. A light one has no KVM and
+guests that do nothing; it is kept for as long as its disk is, and goes over to the sources as they are now.
 """
 
 from __future__ import annotations
 
 import shutil
+import subprocess
 import tempfile
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from .emulator_build import CACHE
-from .image import base_image
+from .image import REPOSITORY, base_image, base_key
 from .machine import Disks, LaptopFailed, Machine
-from .payload import PLACE, payload
+from .payload import PLACE, golden_images, payload, payload_key, source_files
+from .tiny import tiny_images
 
 SOURCE = "/usr/src/twinhull"
 QUICKSTART = f"{SOURCE}/installer/quickstart"
 INSTALL_SECONDS = 1500.0
+
+
+LIGHT_SECONDS = 1500.0
+INSIDE = Path(__file__).resolve().parent / "light_inside.py"
+LIGHT = "/root/light_inside.py"
+IMAGES = "/var/cache/twinhull/images"
 
 
 def booted(directory: Path, say: Callable[[str], None]) -> Machine:
@@ -28,15 +38,35 @@ def booted(directory: Path, say: Callable[[str], None]) -> Machine:
     machine.start(Disks(base_image(say), payload(say)))
     machine.wait_for_ssh()
     machine.ssh("sh", "-c", f"mountpoint -q {PLACE} || mount {PLACE}")
-    machine.ssh("mkdir", "-p", "/var/cache/twinhull/images")
+    machine.ssh("mkdir", "-p", IMAGES)
     machine.ssh("cp", "-a", f"{PLACE}/repository", SOURCE)
-    machine.ssh("sh", "-c", f"ln -s {PLACE}/images/* /var/cache/twinhull/images/")
+    machine.ssh("sh", "-c", f"ln -s {PLACE}/images/* {IMAGES}/")
     return machine
 
 
 def install(machine: Machine) -> str:
     """Run the quickstart in it; returns what that printed. Raises LaptopFailed."""
-    done = machine.try_ssh(QUICKSTART, "--small", "--headless", "--yes", timeout=INSTALL_SECONDS)
+    return _quickstart(machine, INSTALL_SECONDS, QUICKSTART, "--small", "--headless", "--yes")
+
+
+def install_light(machine: Machine) -> str:
+    """Run the quickstart in it with guests that do nothing. Raises LaptopFailed."""
+    machine.ssh("sh", "-c", "echo blacklist kvm_amd >/etc/modprobe.d/light.conf; rmmod kvm_amd || true")
+    with tempfile.TemporaryDirectory() as name:
+        images = golden_images()
+        tiny_images(images, Path(name) / images.name)
+        packed = subprocess.run(
+            ["tar", "-C", name, "-cz", images.name], stdout=subprocess.PIPE, check=True
+        ).stdout
+    place = f"{IMAGES}/{images.name}"
+    unpack = f"rm {place} && base64 -d | tar -C {IMAGES} -xz"
+    machine.ssh("sh", "-c", unpack, stdin=b64encode(packed).decode())
+    machine.ssh("sh", "-c", f"cat >{LIGHT}", stdin=INSIDE.read_text())
+    return _quickstart(machine, LIGHT_SECONDS, "/usr/bin/python3", "-P", LIGHT)
+
+
+def _quickstart(machine: Machine, seconds: float, *words: str) -> str:
+    done = machine.try_ssh(*words, timeout=seconds)
     if done.returncode != 0:
         raise LaptopFailed(
             f"the quickstart ended with {done.returncode}: {done.stdout[-4000:]}{done.stderr[-2000:]}"
@@ -46,21 +76,59 @@ def install(machine: Machine) -> str:
 
 def installed(say: Callable[[str], None]) -> Disks:
     """What to start laptops with Twinhull from; made where it is not there yet (minutes)."""
+    return _saved("installed", install, say)
+
+
+def light(say: Callable[[str], None]) -> Disks:
+    """The same with guests that do nothing, emulated: devices need no more of them.
+
+    What is there may have an older Twinhull in it: see :func:`renew`.
+    """
+    base = base_image(say)
+    for state in CACHE.glob(f"light-{base.stem.removeprefix('base-')}-*"):
+        disk = CACHE / f"payload-{state.name.rpartition('-')[2]}.raw"
+        if disk.exists():
+            return Disks(base, disk, state)
+    return _saved("light", install_light, say)
+
+
+def light_is_there() -> bool:
+    """Whether :func:`light` takes seconds."""
+    return any(CACHE.glob(f"light-{base_key()}-*"))
+
+
+def renew(machine: Machine, disks: Disks) -> None:
+    """Bring a light laptop's Twinhull to what the working tree has, as its owner would: quickstart again.
+
+    Raises:
+        LaptopFailed: that ended otherwise than well.
+    """
+    assert disks.payload is not None
+    if disks.payload.stem == f"payload-{payload_key()}":
+        return
+    names = [str(path.relative_to(REPOSITORY)) for path in source_files()]
+    words = ["tar", "-C", str(REPOSITORY), "-cz", "--no-recursion", "--null", "--files-from=-"]
+    packed = subprocess.run(words, input="\0".join(names).encode(), stdout=subprocess.PIPE, check=True).stdout
+    unpack = f"rm -rf {SOURCE} && mkdir {SOURCE} && base64 -d | tar -C {SOURCE} -xz --no-same-owner"
+    machine.ssh("sh", "-c", unpack, stdin=b64encode(packed).decode())
+    machine.ssh("sh", "-c", f"cat >{LIGHT}", stdin=INSIDE.read_text())
+    _quickstart(machine, LIGHT_SECONDS, "/usr/bin/python3", "-P", LIGHT)
+
+
+def _saved(kind: str, by: Callable[[Machine], str], say: Callable[[str], None]) -> Disks:
     disks = Disks(base_image(say), payload(say))
     assert disks.payload is not None
-    state = (
-        CACHE
-        / f"installed-{disks.base.stem.removeprefix('base-')}-{disks.payload.stem.removeprefix('payload-')}"
-    )
+    key = f"{disks.base.stem.removeprefix('base-')}-{disks.payload.stem.removeprefix('payload-')}"
+    state = CACHE / f"{kind}-{key}"
     if not state.exists():
-        for old in CACHE.glob("installed-*"):
+        for old in CACHE.glob(f"{kind}-*"):
             shutil.rmtree(old)
         with tempfile.TemporaryDirectory(prefix=".work-", dir=CACHE) as name:
             say("Booting the laptop")
             machine = booted(Path(name) / "laptop", say)
             try:
                 say("Installing Twinhull in it")
-                printed = install(machine)
+                printed = by(machine)
                 say("Saving it")
                 machine.save(Path(name) / "saved")
                 (Path(name) / "saved/quickstart.txt").write_text(printed)

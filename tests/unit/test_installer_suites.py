@@ -58,6 +58,12 @@ def test_a_lane_beside_is_counted_and_shown(
     assert not list((tmp_path / "cache").glob("*.txt"))
 
 
+def test_the_summary_says_what_was_left_out_and_why() -> None:
+    summary = Summary()
+    summary.left_out([("a", "no KVM"), ("b", "no such laptop"), ("c", "no KVM")])
+    assert [line.split(maxsplit=2)[2] for line in summary.lines] == ["2: no KVM", "1: no such laptop"]
+
+
 def test_a_report_is_read(tmp_path: Path) -> None:
     report = tmp_path / "report.xml"
     report.write_text(
