@@ -12,10 +12,12 @@ import pytest
 from PySide6.QtCore import QSettings
 from pytestqt.qtbot import QtBot
 from twinhull_client.gui.client import DaemonClient
+from twinhull_client.gui.immortal import keep_singletons
 from twinhull_client.gui.window import MainWindow
 
 from tests.support.standin_daemon import StandInDaemon
 
+keep_singletons()
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 # the platform plugin's own remark, made for every window
 os.environ.setdefault("QT_LOGGING_RULES", "qt.qpa.*=false")

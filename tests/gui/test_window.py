@@ -20,8 +20,9 @@ from pytestqt.qtbot import QtBot
 from twinhull_client.gui.frame import map_frame
 from twinhull_client.gui.main import OFFSCREEN_REMARK, Screenshot, main, show_qt_message
 from twinhull_client.gui.partition_card import PartitionCard
+from twinhull_client.gui.rail import VIEWS
 from twinhull_client.gui.theme import contrast, style_sheet, tokens
-from twinhull_client.gui.window import VIEWS, MainWindow
+from twinhull_client.gui.window import MainWindow
 from twinhull_client.gui.words import check_name, image_name, policy_words, state_words
 from twinhull_client.viewer import protocol
 from twinhull_client.viewer.canvas import sealed_memory

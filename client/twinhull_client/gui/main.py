@@ -22,8 +22,10 @@ from twinhull_policy.errors import TwinhullError
 
 from twinhull_client.gui.client import DaemonClient
 from twinhull_client.gui.errors import NoFrame, ScreenshotFailed
+from twinhull_client.gui.immortal import keep_singletons
+from twinhull_client.gui.rail import VIEWS
 from twinhull_client.gui.resources import asset
-from twinhull_client.gui.window import SHOWN_STATES, VIEWS, MainWindow
+from twinhull_client.gui.window import SHOWN_STATES, MainWindow
 
 SETTLE_MS = 400
 """How long the picture waits at least once all frames are there, so that everything shown is painted."""
@@ -121,6 +123,7 @@ def main(argv: list[str]) -> int:
         arguments = _arguments(argv)
     except SystemExit as leaving:  # argparse has said why
         return int(leaving.code or 0)
+    keep_singletons()
     app = QApplication.instance()
     if not isinstance(app, QApplication):
         QApplication.setHighDpiScaleFactorRoundingPolicy(Qt.HighDpiScaleFactorRoundingPolicy.PassThrough)

@@ -1,4 +1,4 @@
-"""The other pages: the screens, the log, and the one for when the service cannot be reached."""
+"""The other pages: the log, and the one for when the service cannot be reached."""
 
 from __future__ import annotations
 
@@ -19,39 +19,8 @@ from PySide6.QtWidgets import (
 from twinhull_policy.api.types import Log
 from twinhull_policy.errors import TwinhullError
 
-from twinhull_client.gui.screen import GuestScreen
-from twinhull_client.gui.strip import Strip
 from twinhull_client.gui.theme import icon_pixmap
 from twinhull_client.gui.widgets import Problem, button, label
-
-
-class ScreensPage(QWidget):
-    """One screen, or both side by side, each under a strip of its own then."""
-
-    def __init__(self, screens: dict[str, GuestScreen]) -> None:
-        super().__init__()
-        self.screens = screens
-        self.strips: dict[str, Strip] = {}
-        self.panels: dict[str, QWidget] = {}
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(2)
-        for name, screen in screens.items():
-            panel = QWidget()
-            column = QVBoxLayout(panel)
-            column.setContentsMargins(0, 0, 0, 0)
-            column.setSpacing(0)
-            self.strips[name] = Strip(name, small=True)
-            column.addWidget(self.strips[name])
-            column.addWidget(screen, 1)
-            row.addWidget(panel, 1)
-            self.panels[name] = panel
-
-    def show_only(self, names: tuple[str, ...]) -> None:
-        """Show the screens of these partitions."""
-        for name, panel in self.panels.items():
-            panel.setVisible(name in names)
-            self.strips[name].setVisible(len(names) > 1)
 
 
 class LogPage(QWidget):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, Qt, Signal
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QRectF, QSize, QSizeF, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QColor,
-    QCursor,
     QFocusEvent,
     QFont,
     QImage,
@@ -13,7 +12,8 @@ from PySide6.QtGui import (
     QMouseEvent,
     QPainter,
     QPaintEvent,
-    QPixmap,
+    QResizeEvent,
+    QShowEvent,
     QWheelEvent,
 )
 from PySide6.QtWidgets import QWidget
@@ -29,50 +29,110 @@ _BUTTONS = {
 }
 """Qt's button: SPICE's number and mask."""
 WHEEL_UP, WHEEL_DOWN = 4, 5
+SETTLE_MS = 120
+"""How long a window must keep its size before its guest is asked for it."""
+ROUNDED = 16
+"""A guest may round the size it is asked for down by less than this; then it is shown pixel by pixel."""
+DPI = 96
+"""Logical pixels an inch (Qt, QScreen: the base of its scale factors)."""
+MM_PER_INCH = 25.4
 
 
 class GuestScreen(QWidget):
-    """Shows one viewer's frame with its aspect ratio kept.
+    """Shows one viewer's frame with its aspect ratio kept; pixel by pixel once the guest has its size.
+
+    The guest's pointer is painted here and is never the window system's, so that however large it is, it ends
+    where this widget ends.
 
     Signals:
         took_keyboard: this screen has the keyboard now.
+        chosen: the small picture was clicked.
     """
 
     took_keyboard = Signal(str)
+    chosen = Signal(str)
 
     def __init__(self, link: ViewerLink, name: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.link = link
         self.heading, self.message = "", ""
+        self.small = False
         self._down: set[int] = set()
+        self._pointer: QPoint | None = None
+        self._cursor: QImage | None = None
+        self._has_cursor = False
+        self._hot = QPoint()
+        self._settle = QTimer(self, singleShot=True, interval=SETTLE_MS)
+        self._settle.timeout.connect(self._wish)
         self.setObjectName(f"screen-{link.partition}")
         self.setAccessibleName(self.tr("Screen: {name}").format(name=name))
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setAttribute(Qt.WidgetAttribute.WA_InputMethodEnabled, False)
         self.setMouseTracking(True)
-        self.setMinimumSize(160, 120)
-        link.frame_changed.connect(self.update)
+        link.frame_changed.connect(self._on_frame)
         link.damaged.connect(self._on_damage)
         link.cursor_changed.connect(self._on_cursor)
 
+    def set_small(self, small: bool) -> None:
+        """Be the small picture in the corner: no input, no wish for a size; a click is ``chosen``."""
+        if small != self.small:
+            self.release_keys()
+            self.small = small
+            self.setFocusPolicy(Qt.FocusPolicy.NoFocus if small else Qt.FocusPolicy.StrongFocus)
+            self._settle.start()
+        self._show_pointer()
+
     def set_message(self, heading: str, message: str) -> None:
         """What to show while there is no frame; the host's own words."""
-        self.heading, self.message = heading, message
-        self.update()
+        if (heading, message) != (self.heading, self.message):
+            self.heading, self.message = heading, message
+            self.setAccessibleDescription(f"{heading}. {message}")
+            self.update()
+
+    # -- size ------------------------------------------------------------------------------------------
+
+    def room(self) -> QSize:
+        """The widget's size in the display's own pixels."""
+        return (QSizeF(self.size()) * self.devicePixelRatioF()).toSize()
+
+    def _wish(self) -> None:
+        room = self.room()
+        if self.small or not self.isVisible() or room.isEmpty():
+            return
+        mm = MM_PER_INCH / DPI
+        self.link.resize(
+            protocol.Resize(
+                min(max(room.width(), protocol.MIN_WIDTH), protocol.MAX_WIDTH),
+                min(max(room.height(), protocol.MIN_HEIGHT), protocol.MAX_HEIGHT),
+                min(max(round(self.width() * mm), 1), protocol.MAX_MM),
+                min(max(round(self.height() * mm), 1), protocol.MAX_MM),
+            )
+        )
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._settle.start()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._settle.start()
 
     def target(self) -> QRectF:
         """Where in the widget the frame is painted."""
         frame = self.link.frame
         if frame is None:
             return QRectF()
-        size = frame.rect.size().scaled(self.size(), Qt.AspectRatioMode.KeepAspectRatio)
-        return QRectF(
-            (self.width() - size.width()) // 2,
-            (self.height() - size.height()) // 2,
-            size.width(),
-            size.height(),
-        )
+        ratio, room, size = self.devicePixelRatioF(), self.room(), frame.rect.size()
+        spare = room - size
+        if not (0 <= spare.width() < ROUNDED and 0 <= spare.height() < ROUNDED):
+            size = size.scaled(room, Qt.AspectRatioMode.KeepAspectRatio)
+            spare = room - size
+        # on whole pixels of the display, whatever the ratio
+        corner = QPointF(spare.width() // 2, spare.height() // 2) / ratio
+        return QRectF(corner, QSizeF(size) / ratio)
+
+    # -- painting --------------------------------------------------------------------------------------
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
@@ -82,9 +142,14 @@ class GuestScreen(QWidget):
         if frame is None:
             self._paint_message(painter)
         else:
-            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-            painter.drawImage(self.target(), frame.image, QRectF(frame.rect))
+            target = self.target()
+            scaled = target.size() != QSizeF(frame.rect.size()) / self.devicePixelRatioF()
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, scaled)
+            painter.drawImage(target, frame.image, QRectF(frame.rect))
+            if self._cursor is not None and self._pointer is not None:
+                painter.drawImage(self._cursor_rect(), self._cursor)
         painter.end()
+        self.link.shown()
 
     def _paint_message(self, painter: QPainter) -> None:
         middle = self.rect().adjusted(24, 0, -24, 0)
@@ -120,11 +185,38 @@ class GuestScreen(QWidget):
             .adjusted(-2, -2, 2, 2)
         )
 
+    def _on_frame(self) -> None:
+        if self.link.frame is None:
+            self._cursor, self._has_cursor = None, False
+        self._show_pointer()
+        self.update()
+
     def _on_cursor(self, image: QImage | None, hot_x: int, hot_y: int) -> None:
-        if image is None:
-            self.setCursor(Qt.CursorShape.BlankCursor if self.link.frame else Qt.CursorShape.ArrowCursor)
-        else:
-            self.setCursor(QCursor(QPixmap.fromImage(image), hot_x, hot_y))
+        self._repaint_cursor()
+        self._cursor, self._hot, self._has_cursor = image, QPoint(hot_x, hot_y), True
+        self._show_pointer()
+        self._repaint_cursor()
+
+    def _show_pointer(self) -> None:
+        own = self.small or not self._has_cursor
+        self.setCursor(Qt.CursorShape.ArrowCursor if own else Qt.CursorShape.BlankCursor)
+
+    def _cursor_rect(self) -> QRectF:
+        frame = self.link.frame
+        if self._cursor is None or self._pointer is None or frame is None:
+            return QRectF()
+        scale = self.target().width() / frame.rect.width()
+        return QRectF(
+            QPointF(self._pointer) - QPointF(self._hot) * scale, QSizeF(self._cursor.size()) * scale
+        )
+
+    def _repaint_cursor(self) -> None:
+        self.update(self._cursor_rect().toAlignedRect().adjusted(-2, -2, 2, 2))
+
+    def _point(self, position: QPointF | None) -> None:
+        self._repaint_cursor()
+        self._pointer = position.toPoint() if position is not None else None
+        self._repaint_cursor()
 
     # -- input -----------------------------------------------------------------------------------------
 
@@ -132,6 +224,10 @@ class GuestScreen(QWidget):
         if event.type() == QEvent.Type.KeyPress and isinstance(event, QKeyEvent):
             self.keyPressEvent(event)  # Tab too belongs to the guest
             return True
+        if event.type() == QEvent.Type.DevicePixelRatioChange:
+            self._settle.start()
+        elif event.type() == QEvent.Type.Leave:
+            self._point(None)
         return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
@@ -165,8 +261,9 @@ class GuestScreen(QWidget):
 
     def _move(self, position: QPointF, buttons: Qt.MouseButton) -> bool:
         frame, target = self.link.frame, self.target()
-        if frame is None or target.width() < 1:
+        if frame is None or target.width() < 1 or self.small:
             return False
+        self._point(position)
         scale = frame.rect.width() / target.width()
         x = min(max(int((position.x() - target.x()) * scale), 0), frame.rect.width() - 1)
         y = min(max(int((position.y() - target.y()) * scale), 0), frame.rect.height() - 1)
@@ -183,6 +280,8 @@ class GuestScreen(QWidget):
             )
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
+        if self.small:
+            self.chosen.emit(self.link.partition)
         self._button(event, True)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:

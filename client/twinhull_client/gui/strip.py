@@ -67,16 +67,21 @@ class Strip(QWidget):
         painter.drawText(
             text, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, computer_name(self.context)
         )
+        taken = text.left() + painter.fontMetrics().horizontalAdvance(computer_name(self.context))
         if self.phrase:
             font.setItalic(True)
             painter.setFont(font)
-            painter.drawText(text, Qt.AlignmentFlag.AlignCenter, f"“{self.phrase}”")
+            shown = f"“{self.phrase}”"
+            painter.drawText(text, Qt.AlignmentFlag.AlignCenter, shown)
+            taken = max(taken, text.center().x() + painter.fontMetrics().horizontalAdvance(shown) // 2)
         if self.hint:
             font.setItalic(False)
             font.setPixelSize(12)
             font.setWeight(QFont.Weight.Medium)
             painter.setFont(font)
-            painter.drawText(text, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight, self.hint)
+            # the name and the phrase come first; a hint that would touch them is left out
+            if text.right() - painter.fontMetrics().horizontalAdvance(self.hint) > taken + left:
+                painter.drawText(text, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight, self.hint)
         painter.end()
 
     def _paint_pattern(self, painter: QPainter, colour: QColor) -> None:

@@ -51,6 +51,8 @@ class ViewerLink(QObject):
         self._notifier: QSocketNotifier | None = None
         self._failures = 0
         self._wanted = False
+        self._owed = False
+        self._wish: protocol.Resize | None = None
         self._retry = QTimer(self, singleShot=True)
         self._retry.timeout.connect(self._launch)
 
@@ -86,6 +88,9 @@ class ViewerLink(QObject):
         self._socket = ours
         self._notifier = QSocketNotifier(ours.fileno(), QSocketNotifier.Type.Read, self)
         self._notifier.activated.connect(self._on_readable)
+        self._owed = False
+        if self._wish is not None:
+            self._send(self._wish)
 
     def _end(self) -> None:
         if self._notifier is not None:
@@ -134,11 +139,14 @@ class ViewerLink(QObject):
                 self.frame = None
                 self.frame = map_frame(message, fd)
                 self._failures = 0
+                self._owed = True
                 self.frame_changed.emit()
             case protocol.Damage():
                 if self.frame is None:
                     raise protocol.ProtocolError("damage without a frame")
-                self.damaged.emit(self.frame.damaged(message))
+                rect = self.frame.damaged(message)
+                self._owed = True
+                self.damaged.emit(rect)
             case protocol.Cursor() if fd is not None:
                 image: QImage = cursor_image(message, fd)
                 self.cursor_changed.emit(image, message.hot_x, message.hot_y)
@@ -157,6 +165,18 @@ class ViewerLink(QObject):
     def send_input(self, message: protocol.Key | protocol.Pointer | protocol.Button) -> None:
         """Send input; without a viewer it goes nowhere."""
         self._send(message)
+
+    def shown(self) -> None:
+        """Say that the frame was painted; until then the viewer announces nothing more of it."""
+        if self._owed:
+            self._owed = False
+            self._send(protocol.Shown())
+
+    def resize(self, wish: protocol.Resize) -> None:
+        """Ask the guest for a screen of this size; a viewer that is started again is told too."""
+        if wish != self._wish:
+            self._wish = wish
+            self._send(wish)
 
     def _send(self, message: protocol.FromApp, fd: int | None = None) -> None:
         if self._socket is None:

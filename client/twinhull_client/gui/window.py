@@ -2,45 +2,30 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QObject, QSettings, QSize, Qt
+from PySide6.QtCore import QEvent, QObject, QSettings, Qt, QTimer
 from PySide6.QtGui import QCloseEvent, QKeyEvent
-from PySide6.QtWidgets import (
-    QApplication,
-    QButtonGroup,
-    QHBoxLayout,
-    QMainWindow,
-    QStackedWidget,
-    QToolButton,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QApplication, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 from twinhull_policy.api.types import Status
 from twinhull_policy.errors import TwinhullError
 from twinhull_policy.names import Partition
 
 from twinhull_client.bus import Daemon
+from twinhull_client.gui.chords import Chords
 from twinhull_client.gui.client import DaemonClient
+from twinhull_client.gui.covers import ChordList, LockCover
 from twinhull_client.gui.device_desk import DeviceDesk
 from twinhull_client.gui.home import HomePage
-from twinhull_client.gui.pages import LogPage, ScreensPage, UnreachablePage
+from twinhull_client.gui.lock import SessionLock
+from twinhull_client.gui.pages import LogPage, UnreachablePage
+from twinhull_client.gui.rail import VIEWS, Rail
 from twinhull_client.gui.screen import GuestScreen
+from twinhull_client.gui.screens_page import ScreensPage
 from twinhull_client.gui.strip import Strip
-from twinhull_client.gui.theme import colours, icon, style_sheet
+from twinhull_client.gui.theme import colours, style_sheet
 from twinhull_client.gui.viewer_link import ViewerLink
 from twinhull_client.gui.words import computer_name, state_words
 
-VIEWS = ("home", "corporate", "personal", "both", "devices", "log")
-CHORDS = {
-    Qt.Key.Key_1: "corporate",
-    Qt.Key.Key_2: "personal",
-    Qt.Key.Key_3: "both",
-    Qt.Key.Key_H: "home",
-    Qt.Key.Key_U: "devices",
-    Qt.Key.Key_L: "log",
-}
-"""With Ctrl and Alt; the host's whatever a guest has taken. U is for USB: desktops take D themselves."""
-ANSWER_KEY = Qt.Key.Key_A
-"""With Ctrl and Alt: puts the keyboard on what a device waits for."""
+SCREEN_VIEWS = ("corporate", "personal", "both")
 LOG_ENTRIES = 200
 LEAST_PAGE = 220
 """Least height of a page, logical pixels: with the panel above, a screen of 540 shows all of the window."""
@@ -48,6 +33,8 @@ SHOWN_STATES = ("running", "paused", "stopping")
 """States in which a partition has a screen."""
 ASKING_STATES = ("absent", "locked", "stopped", "failed")
 """States in which it is the person's turn, on the home page."""
+HOLD_MS = 450
+"""How long a chord's modifiers are held before the chords are shown: longer than it takes to press one."""
 
 
 class MainWindow(QMainWindow):
@@ -65,11 +52,15 @@ class MainWindow(QMainWindow):
         self.status: Status | None = None
         self.view = "home"
         self._closed = False
-        self._keyboard = "corporate"
+        self._locked = False
+        self._keyboard = "host"
+        self._last_used = "corporate"
+        self._corner = False
         self.setWindowTitle("Twinhull")
         self.resize(1440, 900)
         self.colours = colours(theme)
         self.setStyleSheet(style_sheet(self.colours))
+        self.chords = Chords(settings)
         self.links = {name.value: ViewerLink(name.value, self) for name in Partition}
         self.screens = {name: GuestScreen(link, computer_name(name)) for name, link in self.links.items()}
         self.strip = Strip()
@@ -82,8 +73,27 @@ class MainWindow(QMainWindow):
         self.pages.setMinimumHeight(LEAST_PAGE)
         for page in (self.unreachable, self.home, self.screens_page, self.desk.page, self.log):
             self.pages.addWidget(page)
-        self.rail = self._build_rail()
-        lower = QHBoxLayout()
+        self.rail = Rail(self.colours, self.chords)
+        self.buttons = self.rail.buttons
+        self._build()
+        self.chord_list = ChordList(self.below, self.chords)
+        self.lock_cover = LockCover(self.below, self.colours["muted"])
+        self.session_lock = SessionLock(self)
+        self._hold = QTimer(self, singleShot=True, interval=HOLD_MS)
+        self._hold.timeout.connect(self.chord_list.appear)
+        self._connect()
+        geometry = settings.value("geometry")
+        if geometry is not None:
+            self.restoreGeometry(geometry)
+        self._corner = settings.value("corner", "false") in (True, "true")
+        remembered = str(settings.value("view", "home"))
+        self.show_view(remembered if remembered in VIEWS else "home")
+
+    def _build(self) -> None:
+        """The strip, and below it everything else: nothing is ever laid over the strip."""
+        self.content = QWidget()
+        lower = QHBoxLayout(self.content)
+        lower.setContentsMargins(0, 0, 0, 0)
         lower.setSpacing(0)
         lower.addWidget(self.rail)
         right = QVBoxLayout()
@@ -91,66 +101,32 @@ class MainWindow(QMainWindow):
         right.addWidget(self.desk.panel)
         right.addWidget(self.pages, 1)
         lower.addLayout(right, 1)
+        self.below = QWidget()
+        inner = QVBoxLayout(self.below)
+        inner.setContentsMargins(0, 0, 0, 0)
+        inner.addWidget(self.content)
         frame = QWidget()
         column = QVBoxLayout(frame)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(self.strip)
-        column.addLayout(lower, 1)
+        column.addWidget(self.below, 1)
         self.setCentralWidget(frame)
-        self._connect()
-        geometry = settings.value("geometry")
-        if geometry is not None:
-            self.restoreGeometry(geometry)
-        remembered = str(settings.value("view", "home"))
-        self.show_view(remembered if remembered in VIEWS else "home")
-
-    def _build_rail(self) -> QWidget:
-        rail = QWidget()
-        rail.setObjectName("rail")
-        rail.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        rail.setFixedWidth(100)
-        column = QVBoxLayout(rail)
-        column.setContentsMargins(8, 14, 8, 14)
-        column.setSpacing(6)
-        self.buttons: dict[str, QToolButton] = {}
-        group = QButtonGroup(self)
-        chords = {view: key for key, view in CHORDS.items()}
-        names = (
-            self.tr("Home"),
-            self.tr("Corporate"),
-            self.tr("Personal"),
-            self.tr("Side by side"),
-            self.tr("Devices"),
-            self.tr("Log"),
-        )
-        for view, name in zip(VIEWS, names, strict=True):
-            made = QToolButton()
-            made.setText(name)
-            made.setAccessibleName(name)
-            made.setToolTip(f"{name} (Ctrl+Alt+{chr(chords[view].value)})")
-            made.setIcon(icon(view, self.colours["text"]))
-            made.setIconSize(QSize(24, 24))
-            made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
-            made.setCheckable(True)
-            made.setFixedSize(84, 66)
-            made.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # a click leaves the keyboard where it is
-            made.clicked.connect(lambda _checked, view=view: self.show_view(view))
-            group.addButton(made)
-            if view == "devices":
-                column.addStretch()
-            column.addWidget(made)
-            self.buttons[view] = made
-        return rail
 
     def _connect(self) -> None:
         self.client.status.connect(self._on_status)
         self.client.unreachable.connect(self._on_unreachable)
         self.unreachable.retry.connect(self.client.refresh)
+        self.rail.wanted.connect(self.act)
+        self.screens_page.chosen.connect(self.show_view)
         self.home.vpn.prove.connect(self._prove)
         self.home.devices_wanted.connect(lambda: self.show_view("devices"))
         self.desk.waiting.connect(self._on_waiting)
         self.desk.panel.appeared.connect(lambda: QApplication.alert(self))
+        self.lock_cover.unlock.connect(self.uncover)
+        self.session_lock.locked.connect(self._on_session_locked)
+        self.session_lock.unlocked.connect(self.uncover)
+        self.session_lock.unlockable.connect(self._on_unlockable)
         for name, card in self.home.partitions.items():
             card.asked.connect(self._on_asked)
             link = self.links[name]
@@ -165,8 +141,7 @@ class MainWindow(QMainWindow):
 
     def show_view(self, view: str) -> None:
         """Switch to one of VIEWS; the keyboard goes with it."""
-        for screen in self.screens.values():
-            screen.release_keys()
+        self._let_go()
         self.view = view
         self.buttons[view].setChecked(True)
         if self.status is None:
@@ -180,18 +155,105 @@ class MainWindow(QMainWindow):
             self.pages.setCurrentWidget(self.log)
             self._load_log()
         else:
-            shown = tuple(self.screens) if view == "both" else (view,)
-            self.screens_page.show_only(shown)
-            self.pages.setCurrentWidget(self.screens_page)
-            self._keyboard = self._keyboard if self._keyboard in shown else shown[0]
-            self.screens[self._keyboard].setFocus()
-        if view not in ("corporate", "personal", "both"):
+            self._show_screens()
+        if view not in SCREEN_VIEWS:
             self._keyboard = "host"
             self.pages.setFocus()
         self._update_strip()
 
+    def _show_screens(self) -> None:
+        shown = tuple(self.screens) if self.view == "both" else (self.view,)
+        others = [name for name in self.screens if name not in shown]
+        self.screens_page.show_only(shown, others[0] if others and self._corner else None)
+        self.pages.setCurrentWidget(self.screens_page)
+        wanted = self._keyboard if self._keyboard in shown else self._last_used
+        self._keyboard = wanted if wanted in shown else shown[0]
+        self.screens[self._keyboard].setFocus()
+
+    def act(self, action: str) -> None:
+        """Do what a chord or a button of the rail says; while locked, nothing."""
+        if self._locked:
+            return
+        match action:
+            case "lock":
+                self.lock()
+            case "switch":
+                self._switch()
+            case "release":
+                self._let_go()
+                self.buttons[self.view].setFocus()
+            case "full":
+                self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
+            case "corner":
+                self._corner = not self._corner
+                if self.view in SCREEN_VIEWS:
+                    self.show_view(self._last_used if self.view == "both" else self.view)
+            case "answer":
+                if self.desk.panel.isVisible():
+                    self._let_go()
+                    self.desk.panel.take_focus()
+            case _:
+                self.show_view(action)
+
+    def _switch(self) -> None:
+        other = self._last_used
+        if self._keyboard in self.screens:
+            other = next(name for name in self.screens if name != self._keyboard)
+        if self.view == "both":
+            self._let_go()
+            self.screens[other].setFocus()
+        else:
+            self.show_view(other)
+
+    def _let_go(self) -> None:
+        for screen in self.screens.values():
+            screen.release_keys()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.WindowStateChange:
+            self.rail.setVisible(not self.isFullScreen())
+
+    # -- lock ------------------------------------------------------------------------------------------
+
+    def lock(self) -> None:
+        """Cover everything at once, then ask the desktop to lock the session."""
+        self._cover(self.tr("Locking this laptop."))
+        self.session_lock.lock()
+
+    def _cover(self, sentence: str) -> None:
+        self._locked = True
+        self._let_go()
+        self.chord_list.hide()
+        self.lock_cover.say(sentence, open_here=False)
+        self.lock_cover.appear()
+        self.content.hide()  # no screen is painted, and nothing in it can have the keyboard
+        self._update_strip()
+
+    def _on_session_locked(self) -> None:
+        self._cover(self.tr("Unlock this laptop as you always do."))
+
+    def _on_unlockable(self) -> None:
+        if self._locked:
+            self.lock_cover.say(
+                self.tr(
+                    "Both computers are covered. This session has no screen lock that asks for a password."
+                ),
+                open_here=True,
+            )
+
+    def uncover(self) -> None:
+        """Show everything again."""
+        if self._locked:
+            self._locked = False
+            self.content.show()
+            self.lock_cover.hide()
+            self.show_view(self.view)
+
+    # -- keyboard --------------------------------------------------------------------------------------
+
     def _on_keyboard(self, partition: str) -> None:
-        self._keyboard = partition
+        self._keyboard = self._last_used = partition
         self._update_strip()
 
     def _on_focus(self, _old: QWidget | None, new: QWidget | None) -> None:
@@ -200,28 +262,42 @@ class MainWindow(QMainWindow):
             self._update_strip()
 
     def _update_strip(self) -> None:
-        on_screen = self.pages.currentWidget() is self.screens_page
+        on_screen = self.pages.currentWidget() is self.screens_page and not self._locked
         context = self._keyboard if on_screen else "host"
-        phrase = self.status.owner_phrase if self.status else ""
-        hint = self.tr("Home: Ctrl+Alt+H") if on_screen else self.tr("Switch: Ctrl+Alt+1 and 2")
-        self.strip.show_context(context, phrase, hint)
+        # whoever stands before a locked screen is not to learn the phrase
+        phrase = self.status.owner_phrase if self.status and not self._locked else ""
+        hint = (
+            self.tr("Home: {home} · Switch: {switch}").format(
+                home=self.chords.text("home"), switch=self.chords.text("switch")
+            )
+            if on_screen
+            else self.tr("Keys: hold Ctrl+Alt")
+        )
+        self.strip.show_context(context, phrase, "" if self._locked else hint)
         for name, strip in self.screens_page.strips.items():
             strip.show_context(name, "", self.tr("has the keyboard") if name == context else "")
 
     def eventFilter(self, _watched: QObject, event: QEvent) -> bool:
-        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
-            both = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier
-            held = event.modifiers() & both == both
-            view = CHORDS.get(Qt.Key(event.key())) if held else None
-            if held and event.key() == ANSWER_KEY and self.desk.panel.isVisible():
-                for screen in self.screens.values():
-                    screen.release_keys()
-                self.desk.panel.take_focus()
+        if event.type() == QEvent.Type.ApplicationDeactivate:
+            self._show_chords(False)
+        if not isinstance(event, QKeyEvent):
+            return False
+        if event.type() == QEvent.Type.KeyPress:
+            action = self.chords.action(event)
+            self._show_chords(self.chords.held(event.modifiers()) and action is None)
+            if action is not None:
+                self.act(action)
                 return True
-            if view is not None:
-                self.show_view(view)
-                return True
+        elif event.type() == QEvent.Type.KeyRelease:
+            self._show_chords(self.chords.held(event.modifiers()) and self.chord_list.isVisible())
         return False
+
+    def _show_chords(self, held: bool) -> None:
+        if not held or self._locked:
+            self._hold.stop()
+            self.chord_list.hide()
+        elif not self.chord_list.isVisible() and not self._hold.isActive():
+            self._hold.start()
 
     # -- daemon ----------------------------------------------------------------------------------------
 
@@ -242,9 +318,12 @@ class MainWindow(QMainWindow):
                 screen.set_message(badge, self.tr("Its screen appears in a moment."))
             else:
                 link.stop()
-                where = self.tr("You do that on the Home page: Ctrl+Alt+H.")
+                where = self.tr("You do that on the Home page: {chord}.").format(
+                    chord=self.chords.text("home")
+                )
                 screen.set_message(badge, f"{sentence}\n{where}" if info.state in ASKING_STATES else sentence)
         if first:
+            self.session_lock.start()
             self.show_view(self.view)
         self._update_strip()
 
@@ -311,12 +390,14 @@ class MainWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:
         self.settings.setValue("geometry", self.saveGeometry())
         self.settings.setValue("view", self.view)
+        self.settings.setValue("corner", self._corner)
         self.shut_down()
         event.accept()
 
     def shut_down(self) -> None:
         """End every viewer and the bus thread."""
         self._closed = True
+        self.session_lock.close()
         for link in self.links.values():
             link.stop()
         app = QApplication.instance()

@@ -55,6 +55,11 @@ class Canvas:
             old = self._dirty
             self._dirty = (min(old[0], left), min(old[1], top), max(old[2], right), max(old[3], bottom))
 
+    @property
+    def dirty(self) -> bool:
+        """Whether anything changed since it was last announced."""
+        return self._dirty is not None
+
     def take_damage(self) -> Damage | None:
         """Copy what changed into the shared memory and say where; None if nothing did."""
         if self._dirty is None:

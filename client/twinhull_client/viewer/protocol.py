@@ -25,6 +25,10 @@ MAX_CURSOR = 256
 """Widest and highest pointer image, pixels."""
 MAX_CHANNELS = 16
 """Most connections one viewer may ask for in its life."""
+MIN_WIDTH, MIN_HEIGHT = 320, 200
+"""Smallest screen a guest is asked for; what is shown smaller is scaled."""
+MAX_MM = 10_000
+"""Largest screen for the eye, millimetres."""
 
 
 class ProtocolError(Exception):
@@ -122,8 +126,23 @@ class Button:
     buttons: int = bounded(0, 0xFF)
 
 
+@dataclass(frozen=True)
+class Shown:
+    """App: what you announced has been painted; a screen nobody sees sends none, so its viewer rests."""
+
+
+@dataclass(frozen=True)
+class Resize:
+    """App: the window has room for this many pixels, and is so large for the eye (guests scale by that)."""
+
+    width: int = bounded(MIN_WIDTH, MAX_WIDTH)
+    height: int = bounded(MIN_HEIGHT, MAX_HEIGHT)
+    width_mm: int = bounded(1, MAX_MM)
+    height_mm: int = bounded(1, MAX_MM)
+
+
 FromViewer = ChannelRequest | Frame | Damage | Cursor | CursorHidden
-FromApp = Channel | ChannelRefused | Key | Pointer | Button
+FromApp = Channel | ChannelRefused | Key | Pointer | Button | Shown | Resize
 Message = FromViewer | FromApp
 
 FROM_VIEWER: dict[str, type[Any]] = {
@@ -139,6 +158,8 @@ FROM_APP: dict[str, type[Any]] = {
     "key": Key,
     "pointer": Pointer,
     "button": Button,
+    "shown": Shown,
+    "resize": Resize,
 }
 CARRIES_DESCRIPTOR = (Frame, Cursor, Channel)
 _NAMES = {kind: name for table in (FROM_VIEWER, FROM_APP) for name, kind in table.items()}

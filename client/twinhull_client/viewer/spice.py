@@ -24,7 +24,9 @@ FORMAT_32 = 32
 MOUSE_MODE_SERVER = 1
 """SPICE_MOUSE_MODE_SERVER: the guest has no tablet and takes relative motion."""
 FLUSH_MS = 16
-"""Least time between two announcements of damage, so that a busy screen is sent late never, but seldom."""
+"""Least time between two announcements. The next one also waits until the app has painted the last, so a
+frame nobody has time for is dropped and never late: what comes next is copied when it is announced."""
+MICROSECONDS = 1000
 
 
 def _listen(sender: Any, signal: str, handler: Any) -> None:
@@ -51,7 +53,10 @@ class SpiceScreen:
         self._main: Any = None
         self._pointer = (0, 0)
         self._flush_timer = 0
+        self._next_flush = 0
         self._pending_frame = False
+        self._unshown = False
+        self._wish: protocol.Resize | None = None
         self._session = SpiceClientGLib.Session()
         for name in ("enable-audio", "enable-usbredir", "enable-smartcard"):
             self._session.set_property(name, False)
@@ -85,6 +90,7 @@ class SpiceScreen:
         _listen(channel, "channel-event", self._on_event)
         if isinstance(channel, SpiceClientGLib.MainChannel):
             self._main = channel
+            _listen(channel, "main-agent-update", lambda _channel: self._ask_for_size())
             return  # the session connects it itself
         if isinstance(channel, SpiceClientGLib.DisplayChannel):
             _listen(channel, "display-primary-create", self._on_primary)
@@ -136,24 +142,46 @@ class SpiceScreen:
             self._schedule()
 
     def _schedule(self) -> None:
-        if not self._flush_timer:
-            self._flush_timer = GLib.timeout_add(FLUSH_MS, self._flush)
+        if self._flush_timer or (self._unshown and not self._pending_frame):
+            return
+        wait = max(0, self._next_flush - GLib.get_monotonic_time() // MICROSECONDS)
+        self._flush_timer = GLib.timeout_add(wait, self._flush)
 
     def _flush(self) -> bool:
-        """Announce what changed; keeps its timer while the app's queue is full."""
-        canvas = self._canvas
-        if canvas is not None:
-            damage = canvas.take_damage()
-            if self._pending_frame:
-                if not self._send(protocol.Frame(canvas.width, canvas.height, canvas.stride), canvas.fd):
-                    canvas.invalidate(0, 0, canvas.width, canvas.height)
-                    return True
-                self._pending_frame = False
-            if damage is not None and not self._send(damage):
-                canvas.invalidate(damage.x, damage.y, damage.width, damage.height)
-                return True
-        self._flush_timer = 0
+        """Announce what changed; comes back while the app's queue is full."""
+        self._next_flush = GLib.get_monotonic_time() // MICROSECONDS + FLUSH_MS
+        if self._canvas is not None and not self._announce(self._canvas):
+            self._flush_timer = GLib.timeout_add(FLUSH_MS, self._flush)
+        else:
+            self._flush_timer = 0
         return False
+
+    def _announce(self, canvas: Canvas) -> bool:
+        if self._unshown and not self._pending_frame:
+            return True
+        damage = canvas.take_damage()
+        if self._pending_frame:
+            frame = protocol.Frame(canvas.width, canvas.height, canvas.stride)
+            if not self._send(frame, canvas.fd):
+                canvas.invalidate(0, 0, canvas.width, canvas.height)
+                return False
+            self._pending_frame, self._unshown = False, True
+        elif damage is not None:
+            if not self._send(damage):
+                canvas.invalidate(damage.x, damage.y, damage.width, damage.height)
+                return False
+            self._unshown = True
+        return True
+
+    def _ask_for_size(self) -> None:
+        """Tell the guest how large its window is, once its agent listens (VD_AGENT_MONITORS_CONFIG)."""
+        wish = self._wish
+        if wish is None or self._main is None or not self._main.get_property("agent-connected"):
+            return
+        self._main.update_display_enabled(0, True, False)
+        self._main.update_display_mm(0, wish.width_mm, wish.height_mm, False)
+        self._main.update_display(0, 0, 0, wish.width, wish.height, False)
+        self._main.send_monitor_config()
 
     def _on_cursor(
         self, _channel: Any, width: int, height: int, hot_x: int, hot_y: int, pixels: int | None
@@ -202,6 +230,13 @@ class SpiceScreen:
                 if self._inputs is not None:
                     press = self._inputs.button_press if down else self._inputs.button_release
                     press(button, buttons)
+            case protocol.Shown():
+                self._unshown = False
+                if self._canvas is not None and self._canvas.dirty:
+                    self._schedule()
+            case protocol.Resize():
+                self._wish = message
+                self._ask_for_size()
 
     def _move(self, x: int, y: int, buttons: int) -> None:
         if self._inputs is None or self._main is None:

@@ -1,0 +1,147 @@
+"""The host's own key combinations: which there are, which the owner chose, and which one a key event is.
+
+They are looked at before anything else sees a key (MainWindow.eventFilter), so no guest can take one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from PySide6.QtCore import QCoreApplication, QKeyCombination, QSettings, Qt
+from PySide6.QtGui import QKeyEvent, QKeySequence
+
+DEFAULTS = {
+    "switch": "Ctrl+Alt+Space",
+    "home": "Ctrl+Alt+H",
+    "lock": "Ctrl+Alt+L",
+    "release": "Ctrl+Alt+R",
+    "corporate": "Ctrl+Alt+1",
+    "personal": "Ctrl+Alt+2",
+    "both": "Ctrl+Alt+3",
+    "corner": "Ctrl+Alt+P",
+    "full": "Ctrl+Alt+F",
+    "devices": "Ctrl+Alt+U",
+    "log": "Ctrl+Alt+O",
+    "answer": "Ctrl+Alt+A",
+}
+"""By action. U is for USB and O for "log": desktops take D themselves, and L locks everywhere."""
+SETTINGS_GROUP = "chords"
+_MODIFIERS = (
+    Qt.KeyboardModifier.ControlModifier,
+    Qt.KeyboardModifier.AltModifier,
+    Qt.KeyboardModifier.MetaModifier,
+)
+_MODIFIER_KEYS = (Qt.Key.Key_Control, Qt.Key.Key_Alt, Qt.Key.Key_Shift, Qt.Key.Key_Meta, Qt.Key.Key_AltGr)
+_SHIFT = Qt.KeyboardModifier.ShiftModifier
+_IGNORED = Qt.KeyboardModifier.KeypadModifier | Qt.KeyboardModifier.GroupSwitchModifier
+
+
+def action_words() -> dict[str, str]:
+    """What each chord does, in the order they are shown."""
+    tr = QCoreApplication.translate
+    return {
+        "switch": tr("chords", "Other computer"),
+        "home": tr("chords", "Home"),
+        "lock": tr("chords", "Lock"),
+        "release": tr("chords", "Take the keyboard back"),
+        "corporate": tr("chords", "Corporate computer"),
+        "personal": tr("chords", "Personal computer"),
+        "both": tr("chords", "Side by side"),
+        "corner": tr("chords", "The other one small in the corner"),
+        "full": tr("chords", "Full screen"),
+        "devices": tr("chords", "Devices"),
+        "log": tr("chords", "Log"),
+        "answer": tr("chords", "Answer for a device"),
+    }
+
+
+def usable(text: str) -> QKeyCombination | None:
+    """The combination ``text`` names, None unless it is one key with two of Ctrl, Alt and Meta or more.
+
+    With fewer, a chord would be a key that people press in their guests.
+    """
+    sequence = QKeySequence.fromString(text, QKeySequence.SequenceFormat.PortableText)
+    if sequence.count() != 1:
+        return None
+    combination = _first(sequence)
+    held = combination.keyboardModifiers()
+    if combination.key() in (Qt.Key.Key_unknown, *_MODIFIER_KEYS):
+        return None
+    return combination if sum(bool(held & each) for each in _MODIFIERS) >= 2 else None
+
+
+def _first(sequence: Any) -> QKeyCombination:
+    combination: QKeyCombination = sequence[0]  # PySide6's types do not know that it can be indexed
+    return combination
+
+
+def _without_clashes(chosen: dict[str, QKeyCombination]) -> dict[str, QKeyCombination]:
+    """Each action's combination; choices that take another action's are dropped until each has its own."""
+    while True:
+        effective = {a: chosen.get(a) or _first(QKeySequence(default)) for a, default in DEFAULTS.items()}
+        numbers = [each.toCombined() for each in effective.values()]
+        clash = [a for a in chosen if numbers.count(effective[a].toCombined()) > 1]
+        if not clash:
+            return effective
+        del chosen[clash[0]]
+
+
+class Chords:
+    """The chords in force.
+
+    Args:
+        settings: the owner's choices, in the group ``chords``; where one is unusable or given twice, the
+            default stands.
+    """
+
+    def __init__(self, settings: QSettings) -> None:
+        self._settings = settings
+        chosen = {
+            action: combination
+            for action in DEFAULTS
+            if (combination := usable(str(settings.value(self._key(action), "")))) is not None
+        }
+        self._by_action = _without_clashes(chosen)
+
+    @staticmethod
+    def _key(action: str) -> str:
+        return f"{SETTINGS_GROUP}/{action}"
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_action)
+
+    def text(self, action: str) -> str:
+        """How people read the chord of an action."""
+        return QKeySequence(self._by_action[action]).toString(QKeySequence.SequenceFormat.NativeText)
+
+    def action(self, event: QKeyEvent) -> str | None:
+        """The action of a pressed key, None for every other key."""
+        if event.isAutoRepeat() or event.key() <= 0:
+            return None
+        held = event.modifiers() & ~_IGNORED
+        for action, combination in self._by_action.items():
+            wanted = combination.keyboardModifiers()
+            # a key that needs Shift on one keyboard does not on another
+            if (
+                combination.key() == event.key()
+                and held | _SHIFT == wanted | _SHIFT
+                and held & wanted == wanted
+            ):
+                return action
+        return None
+
+    def held(self, modifiers: Qt.KeyboardModifier) -> bool:
+        """Whether exactly the modifiers of some chord are held."""
+        held = modifiers & ~_IGNORED
+        return any(held == each.keyboardModifiers() for each in self._by_action.values())
+
+    def choose(self, action: str, text: str) -> bool:
+        """Take ``text`` as an action's chord and remember it; False if it cannot be, and nothing changes."""
+        combination = usable(text)
+        others = {each.toCombined() for name, each in self._by_action.items() if name != action}
+        if action not in DEFAULTS or combination is None or combination.toCombined() in others:
+            return False
+        self._by_action[action] = combination
+        self._settings.setValue(self._key(action), text)
+        return True
