@@ -37,11 +37,12 @@ def disks(pytestconfig: pytest.Config) -> Disks:
 @pytest.fixture(scope="module")
 def light_machine(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """One laptop whose guests do nothing, for the tests of a module."""
-    if pytestconfig.getoption("--short") and not light_is_there():
+    short = bool(pytestconfig.getoption("--short"))
+    if short and not light_is_there():
         pytest.skip("the virtual laptop was not made yet (installer/test --lab makes it)")
     disks = light(say)
     with laptop(tmp_path_factory.mktemp("laptop"), disks) as started:
-        renew(started, disks)
+        renew(started, disks, short=short)
         yield started
 
 

@@ -7,6 +7,7 @@ guests that do nothing; it is kept for as long as its disk is, and goes over to 
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 import tempfile
@@ -19,7 +20,7 @@ from .emulator_build import CACHE
 from .image import REPOSITORY, base_image, base_key
 from .machine import Disks, LaptopFailed, Machine
 from .payload import PLACE, golden_images, payload, payload_key, source_files
-from .tiny import tiny_images
+from .tiny import halting_program, tiny_images
 
 SOURCE = "/usr/src/twinhull"
 QUICKSTART = f"{SOURCE}/installer/quickstart"
@@ -28,6 +29,8 @@ INSTALL_SECONDS = 1500.0
 
 LIGHT_SECONDS = 1500.0
 INSIDE = Path(__file__).resolve().parent / "light_inside.py"
+PARTS = ("policy", "hypervisor", "client")
+UNITS = ("twinhull-devd.service", "twinhulld.service")
 LIGHT = "/root/light_inside.py"
 IMAGES = "/var/cache/twinhull/images"
 
@@ -85,20 +88,31 @@ def light(say: Callable[[str], None]) -> Disks:
     What is there may have an older Twinhull in it: see :func:`renew`.
     """
     base = base_image(say)
-    for state in CACHE.glob(f"light-{base.stem.removeprefix('base-')}-*"):
+    for state in CACHE.glob(f"{_light_kind()}-{base.stem.removeprefix('base-')}-*"):
         disk = CACHE / f"payload-{state.name.rpartition('-')[2]}.raw"
         if disk.exists():
             return Disks(base, disk, state)
-    return _saved("light", install_light, say)
+    return _saved(_light_kind(), install_light, say)
+
+
+def _light_kind() -> str:
+    """Another guest, another laptop."""
+    return f"light-{hashlib.sha256(halting_program()).hexdigest()[:8]}"
 
 
 def light_is_there() -> bool:
     """Whether :func:`light` takes seconds."""
-    return any(CACHE.glob(f"light-{base_key()}-*"))
+    return any(CACHE.glob(f"{_light_kind()}-{base_key()}-*"))
 
 
-def renew(machine: Machine, disks: Disks) -> None:
-    """Bring a light laptop's Twinhull to what the working tree has, as its owner would: quickstart again.
+def renew(machine: Machine, disks: Disks, *, short: bool = False) -> None:
+    """Bring a light laptop's Twinhull to what the working tree has.
+
+    Args:
+        machine: a light laptop that runs.
+        disks: what it was started from.
+        short: put the program's files in the place of the old ones and start again what deals with devices,
+            in a minute or two; else as its owner would, with the quickstart, in several.
 
     Raises:
         LaptopFailed: that ended otherwise than well.
@@ -106,13 +120,32 @@ def renew(machine: Machine, disks: Disks) -> None:
     assert disks.payload is not None
     if disks.payload.stem == f"payload-{payload_key()}":
         return
-    names = [str(path.relative_to(REPOSITORY)) for path in source_files()]
-    words = ["tar", "-C", str(REPOSITORY), "-cz", "--no-recursion", "--null", "--files-from=-"]
-    packed = subprocess.run(words, input="\0".join(names).encode(), stdout=subprocess.PIPE, check=True).stdout
-    unpack = f"rm -rf {SOURCE} && mkdir {SOURCE} && base64 -d | tar -C {SOURCE} -xz --no-same-owner"
-    machine.ssh("sh", "-c", unpack, stdin=b64encode(packed).decode())
+    if short:
+        _unpack(machine, [path for path in source_files() if path.suffix == ".py"], "/root/fresh")
+        copy = "".join(f"cp -r /root/fresh/{part}/twinhull_{part} $site/; " for part in PARTS)
+        place = "site=$(echo /opt/twinhull/venv/lib/python3*/site-packages); "
+        # On a loaded machine Python's start alone takes longer than systemd waits by itself.
+        wait = "".join(
+            f"mkdir -p /run/systemd/system/{unit}.d; "
+            f"printf '[Service]\\nTimeoutStartSec=600\\n' >/run/systemd/system/{unit}.d/slow.conf; "
+            for unit in UNITS
+        )
+        again = f"systemctl daemon-reload; systemctl restart {' '.join(UNITS)}"
+        machine.ssh("sh", "-ec", f"{place}{copy}{wait}{again}", timeout=700)
+        return
+    machine.ssh("rm", "-rf", SOURCE)
+    _unpack(machine, source_files(), SOURCE)
     machine.ssh("sh", "-c", f"cat >{LIGHT}", stdin=INSIDE.read_text())
     _quickstart(machine, LIGHT_SECONDS, "/usr/bin/python3", "-P", LIGHT)
+
+
+def _unpack(machine: Machine, files: list[Path], place: str) -> None:
+    """Put files of the working tree into a directory of the laptop."""
+    names = "\0".join(str(path.relative_to(REPOSITORY)) for path in files)
+    words = ["tar", "-C", str(REPOSITORY), "-cz", "--no-recursion", "--null", "--files-from=-"]
+    packed = subprocess.run(words, input=names.encode(), stdout=subprocess.PIPE, check=True).stdout
+    unpack = f"mkdir -p {place} && base64 -d | tar -C {place} -xz --no-same-owner"
+    machine.ssh("sh", "-c", unpack, stdin=b64encode(packed).decode())
 
 
 def _saved(kind: str, by: Callable[[Machine], str], say: Callable[[str], None]) -> Disks:
@@ -121,7 +154,7 @@ def _saved(kind: str, by: Callable[[Machine], str], say: Callable[[str], None]) 
     key = f"{disks.base.stem.removeprefix('base-')}-{disks.payload.stem.removeprefix('payload-')}"
     state = CACHE / f"{kind}-{key}"
     if not state.exists():
-        for old in CACHE.glob(f"{kind}-*"):
+        for old in CACHE.glob(f"{kind.partition('-')[0]}-*"):
             shutil.rmtree(old)
         with tempfile.TemporaryDirectory(prefix=".work-", dir=CACHE) as name:
             say("Booting the laptop")

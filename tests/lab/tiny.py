@@ -21,8 +21,10 @@ MIB = 1024 * 1024
 DISK_MIB = 64
 ESP_START = 1 * MIB
 ESP_MIB = 48
-HALT = bytes.fromhex("fa f4 eb fd")
-"""``cli; hlt; jmp`` to the ``hlt``."""
+HALT = bytes.fromhex("fa b030 e643 b88003e0fe c70000000000 f4 ebfd")
+"""``cli``; channel 0 of the PIT (8254) waits in mode 0 for a count that does not come; the local APIC's timer
+gets none (SDM 3A, initial count register); ``hlt``. A timer that the firmware left keeps QEMU waking up.
+"""
 SECTION = 0x1000
 FILE_ALIGNMENT = 0x200
 
