@@ -160,6 +160,10 @@ class Daemon:
         with secret_pipe(passphrase, "passphrase") as pipe:
             return _handed_over(await _answer(lambda: self.proxy.rotate_volume_key(name, pipe)))
 
+    async def restore_header(self, name: str) -> None:
+        """Put the verified backup of a disk's header back."""
+        await _answer(lambda: self.proxy.restore_header(name))
+
     async def escrow(self, name: str) -> Sealed:
         """What the employer can open the corporate volume with."""
         return _decode(await _answer(lambda: self.proxy.get_escrow(name)), Sealed)

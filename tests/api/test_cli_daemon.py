@@ -104,6 +104,7 @@ def test_status_of_a_fresh_machine(standin: StandInDaemon) -> None:
             ("recover_volume", ("corporate", PASSPHRASE, NEW)),
         ),
         ("disk rotate personal --yes --passphrase-file -", ("rotate_volume_key", ("personal", PASSPHRASE))),
+        ("disk restore-header personal", ("restore_header", ("personal",))),
         ("disk escrow corporate", ("get_escrow", ("corporate",))),
         ("device attach 1-2 corporate", ("attach_device", ("1-2", "corporate", False))),
         ("device attach 1-2 personal --read-only", ("attach_device", ("1-2", "personal", True))),

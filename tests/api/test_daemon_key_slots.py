@@ -281,6 +281,25 @@ async def test_no_secret_is_where_it_should_not_be(
     assert [str(where) for where, content in places.items() for needle in needles if needle in content] == []
 
 
+async def test_a_damaged_header_is_told_before_a_question(laptop: CoreLaptop) -> None:
+    """The status says so, so that no passphrase is asked for; the backup is put back on demand."""
+    overlay = laptop.paths.volume(PERSONAL) / "overlay.qcow2"
+    refused = await laptop.refusal(laptop.daemon.restore_header("personal"))
+    assert refused.code == "TH-PAR-008"
+    laptop.hypervisor.connection().lookupByName("twinhull-personal").destroy()
+    damaged = os.open(overlay, os.O_WRONLY)
+    os.pwrite(damaged, bytes(4096), 0)
+    os.close(damaged)
+    shown = next(info for info in (await laptop.status()).partitions if info.name == "personal")
+    assert (shown.state, "restore-header" in shown.reason) == ("failed", True)
+    assert await refusal(laptop, lambda e: laptop.daemon.start_partition("personal", *e), "") == "TH-VOL-019"
+    await laptop.daemon.restore_header("personal")
+    shown = next(info for info in (await laptop.status()).partitions if info.name == "personal")
+    assert shown.state == "locked"
+    wrong = await refusal(laptop, lambda e: laptop.daemon.start_partition("personal", *e), SECOND)
+    assert wrong == "TH-VOL-001"
+
+
 def everything(directory: Path) -> dict[Path, bytes]:
     """Each file below a directory, and this process's arguments and environment."""
     files = [file for file in directory.rglob("*") if file.is_file()]

@@ -256,6 +256,10 @@ class StandInDaemon(DaemonInterface):
         return self._code_pipe()
 
     @dbus_method_async_override()
+    async def restore_header(self, name: str) -> None:
+        self._record("restore_header", name)
+
+    @dbus_method_async_override()
     async def get_escrow(self, name: str) -> str:
         self._record("get_escrow", name)
         return msgspec.json.encode(self.escrow).decode()

@@ -32,7 +32,7 @@ DESIGNED = {
     "device": "list attach detach explain answer forget switch rules",
     "policy": "show example schema check explain diff",
     "vpn": "status prove",
-    "disk": "status slots add change remove recover rotate escrow wipe",
+    "disk": "status slots add change remove recover rotate restore-header escrow wipe",
 }
 
 USAGE = [
@@ -68,6 +68,7 @@ USAGE = [
     ("disk slots net", 2, "TH-CLI-009"),
     ("disk slots personal", 3, "TH-CLI-001"),
     ("disk escrow corporate", 3, "TH-CLI-001"),
+    ("disk restore-header corporate", 3, "TH-CLI-001"),
     ("disk wipe corporate", 1, "TH-CLI-011"),
     ("log --limit 0", 2, "TH-CLI-009"),
     ("enroll", 2, "TH-CLI-009"),

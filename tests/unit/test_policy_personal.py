@@ -24,7 +24,7 @@ from twinhull_hypervisor.daemon.host import Host
 from twinhull_hypervisor.daemon.images import ImageStore
 from twinhull_hypervisor.daemon.lease import LeaseKeeper
 from twinhull_hypervisor.daemon.network import Networks
-from twinhull_hypervisor.daemon.partition_view import partition_info
+from twinhull_hypervisor.daemon.partition_view import partition_info, volume_view
 from twinhull_hypervisor.daemon.specs import Specs
 from twinhull_hypervisor.daemon.state import PARTITION_DOCUMENTS, Document, PartitionRecord
 from twinhull_hypervisor.domain.builder import domain_xml
@@ -135,8 +135,7 @@ class Whole:
                 RECORD,
                 MachineState.RUNNING,
                 doing=None,
-                encryption=self.volume.kind,
-                unlocked=True,
+                volume=volume_view(self.volume),
                 resources=resources,
                 barred=self.lease.barred(PERSONAL),
             ),

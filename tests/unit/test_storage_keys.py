@@ -228,6 +228,18 @@ def test_wipe_and_destroy(file: KeyFile, tmp_path: Path) -> None:
     file.destroy()
 
 
+def test_a_file_of_before_opens(file: KeyFile, tmp_path: Path) -> None:
+    """Without the fields that came later, and its slot's fields in the order of then."""
+    key = file.create(GOOD)
+    document = json.loads((tmp_path / "keys.json").read_bytes())
+    del document["luks_slot"], document["settled"]
+    slot = document["slots"][0]
+    document["slots"] = [{name: slot[name] for name in ("id", "kind", "cost", "salt", "nonce", "wrapped")}]
+    (tmp_path / "keys.json").write_text(json.dumps(document))
+    assert file.unlock(GOOD) == key
+    assert file.unsettled() is None
+
+
 def test_a_new_recovery_code_voids_the_one_before(file: KeyFile) -> None:
     key = file.create(GOOD)
     first = file.add_recovery_code(Passphrase(GOOD))

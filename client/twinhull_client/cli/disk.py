@@ -155,10 +155,15 @@ def rotate(
         )
     with sheet.prepared(to) as show:
         old = secrets.passphrase(passphrase_file, f"Passphrase of {partition}")
-        fresh = call(
-            lambda daemon: daemon.rotate_volume_key(partition, old), "Changing the key"
-        )
+        fresh = call(lambda daemon: daemon.rotate_volume_key(partition, old), "Changing the key")
         show(partition, fresh, as_json=json)
+
+
+@app.command("restore-header")
+def restore_header(partition: Name) -> None:
+    """Put the verified backup of a damaged disk header back; the data is not touched."""
+    call(lambda daemon: daemon.restore_header(partition), f"Putting the header of {partition} back")
+    output.say(f"The header of {partition} is as it was; 'twinhull partition start {partition}' starts it.")
 
 
 @app.command()

@@ -121,6 +121,16 @@ class KeySlots:
         self._on_change("partitions")
         return handed_over(fresh)
 
+    async def restore_header(self, name: Partition) -> None:
+        """Put the backup of a stopped partition's disk header back. Raises NotStopped, HeaderLost."""
+        async with self._lock_of(name):
+            volume = self._existing(name)
+            if await asyncio.to_thread(self._machines[name].state) is not MachineState.ABSENT:
+                raise NotStopped(partition=name)
+            await asyncio.to_thread(volume.restore_header)
+            self._state.log("done", f"The header of the {name} disk was put back from its backup")
+        self._on_change("partitions")
+
     async def escrow(self, name: Partition) -> Sealed:
         """What the employer can open the corporate volume with. Raises EscrowNever, NoEscrow."""
         keys = self._volumes[name].keys

@@ -1,13 +1,17 @@
-"""A partition as a person sees it: what libvirt says now decides, not what was last known. Pure."""
+"""A partition as a person sees it: what libvirt says now decides, not what was last known."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 from twinhull_policy.api.types import PartitionInfo, PartitionState
+from twinhull_policy.errors import TwinhullError
 from twinhull_policy.names import Partition
 
 from ..domain.machine import MachineState
+from ..storage.errors import HeaderDamaged
+from ..storage.volume import QemuLuksVolume, VolumeState
 from .specs import Resources
 from .state import PartitionRecord
 
@@ -18,14 +22,40 @@ _UP: dict[MachineState, PartitionState] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class VolumeView:
+    """What is shown of a volume.
+
+    Attributes:
+        unlocked: whether its key is held.
+        problem: why nobody need be asked for a secret, in words; empty when there is no reason.
+    """
+
+    encryption: Literal["", "luks2-dm-crypt", "qemu-luks"]
+    unlocked: bool
+    problem: str = ""
+
+
+def volume_view(volume: QemuLuksVolume) -> VolumeView:
+    """Look at a volume; while it is locked at its header too, which takes reading 2 MiB."""
+    if volume.state() is VolumeState.UNLOCKED:
+        return VolumeView(volume.kind, unlocked=True)
+    try:
+        volume.check_header()
+    except HeaderDamaged as error:
+        return VolumeView(volume.kind, unlocked=False, problem=f"{error.message} {error.next_step}")
+    except (TwinhullError, OSError):  # unlocking it will say so
+        pass
+    return VolumeView(volume.kind, unlocked=False)
+
+
 def partition_info(
     name: Partition,
     record: PartitionRecord,
     machine: MachineState,
     *,
     doing: PartitionState | None,
-    encryption: Literal["", "luks2-dm-crypt", "qemu-luks"],
-    unlocked: bool,
+    volume: VolumeView,
     resources: Resources,
     barred: str,
 ) -> PartitionInfo:
@@ -33,7 +63,7 @@ def partition_info(
 
     Args:
         doing: what is being done with it just now.
-        unlocked: whether its key is held.
+        volume: its encrypted store.
         barred: why it may not run, in words; empty when it may.
     """
     up = machine in _UP
@@ -41,19 +71,19 @@ def partition_info(
         state = doing
     elif up:
         state = _UP[machine]
-    elif record.failure:
+    elif record.failure or volume.problem:
         state = "failed"
     else:
-        state = "stopped" if unlocked else "locked"
+        state = "stopped" if volume.unlocked else "locked"
     return PartitionInfo(
         name=name,
         state=state,
-        reason=barred or ("" if up else record.failure),
+        reason=barred or ("" if up else volume.problem or record.failure),
         image=record.image,
         image_sha256=record.image_sha256,
         accelerator=record.accelerator if up else "",
-        encryption=encryption,
-        unlocked=unlocked or up,
+        encryption=volume.encryption,
+        unlocked=volume.unlocked or up,
         memory_mib=resources.memory_mib,
         vcpus=resources.vcpus,
         disk_gib=record.disk_gib,

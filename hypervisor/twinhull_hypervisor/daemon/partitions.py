@@ -39,7 +39,7 @@ from .partition_errors import (
     PassphraseTooShort,
     StillRunning,
 )
-from .partition_view import partition_info
+from .partition_view import partition_info, volume_view
 from .slot import PciFor, Slot, start_paused
 from .specs import Specs
 from .state import PARTITION_DOCUMENTS, PartitionRecord, State
@@ -135,8 +135,7 @@ class Partitions:
             record,
             machine,
             doing=slot.doing,
-            encryption=volume.kind,
-            unlocked=volume.state() is VolumeState.UNLOCKED,
+            volume=await asyncio.to_thread(volume_view, volume),
             resources=self._specs.resources(name, self._fleet.inbox.in_force),
             barred=self._lease.barred(name),
         )
@@ -203,6 +202,7 @@ class Partitions:
             try:
                 volume = self._volumes[name]
                 if volume.state() is not VolumeState.UNLOCKED:
+                    await asyncio.to_thread(volume.check_header)
                     if not passphrase:
                         raise PassphraseNeeded(partition=name)
                     await asyncio.to_thread(volume.unlock, bytes(passphrase))

@@ -274,6 +274,10 @@ class DaemonService(DaemonInterface):
             return _lent(await self.core.key_slots.rotate(partition, old))
 
     @guarded
+    async def restore_header(self, name: str) -> None:
+        await self.core.key_slots.restore_header(_partition(name))
+
+    @guarded
     async def get_escrow(self, name: str) -> str:
         return _json(await self.core.key_slots.escrow(_partition(name)))
 

@@ -95,6 +95,20 @@ class VolumeFailed(TwinhullError):
     next_step = "Run 'twinhull doctor' to see what needs attention."
 
 
+class HeaderDamaged(TwinhullError):
+    """The header of the disk of {partition} was erased or replaced, so no passphrase can open it now."""
+
+    code = "TH-VOL-019"
+    next_step = "'twinhull disk restore-header' puts the verified backup back; the data was not touched."
+
+
+class HeaderLost(TwinhullError):
+    """The header of the disk of {partition} cannot be put back: {detail}."""
+
+    code = "TH-VOL-020"
+    next_step = "Put a backup of the whole volume directory back; nothing was changed."
+
+
 class WrongRecoveryCode(TwinhullError):
     """This recovery code does not open the volume of {partition}."""
 

@@ -72,6 +72,11 @@ def erase_key(path: Path, key: bytes, slot: int) -> Completed:
     return _run(["qemu-img", "amend", "-q"], {"key": key}, ["-o", options, _opened(path)])
 
 
+def open_once(path: Path, key: bytes) -> Completed:
+    """Open an overlay with a key, to read, and close it; the caller judges the result."""
+    return _run(["qemu-io", "-r"], {"key": key}, ["-c", "quit", _opened(path)])
+
+
 def keys_in_use(path: Path) -> list[bool]:
     """Which of the overlay's eight key slots hold a key. Raises ProgramFailed, msgspec.DecodeError."""
     shown = run(["qemu-img", "info", "--output", "json", "-f", "qcow2", path], timeout=QEMU_IMG_SECONDS)

@@ -11,6 +11,7 @@ import errno
 import logging
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -22,8 +23,16 @@ from twinhull_policy.errors import TwinhullError
 from twinhull_policy.names import Partition
 
 from twinhull_hypervisor.run import Completed, last_line
-from twinhull_hypervisor.storage import qemu_luks
-from twinhull_hypervisor.storage.errors import DiskFull, NoVolume, VolumeExists, VolumeFailed, VolumeLocked
+from twinhull_hypervisor.storage import header, qemu_luks
+from twinhull_hypervisor.storage.errors import (
+    DiskFull,
+    HeaderDamaged,
+    HeaderLost,
+    NoVolume,
+    VolumeExists,
+    VolumeFailed,
+    VolumeLocked,
+)
 from twinhull_hypervisor.storage.files import overwrite_head, publish, sync_directory, sync_file
 from twinhull_hypervisor.storage.keys import KeyFile
 from twinhull_hypervisor.storage.slots import Argon2Cost, Passphrase, RecoveryCode, wipe
@@ -95,6 +104,12 @@ class Volume(Protocol):
 
     def lock(self) -> None:
         """Close it; the key is wiped from memory."""
+
+    def check_header(self) -> None:
+        """Before anybody is asked for a secret; raises HeaderDamaged."""
+
+    def restore_header(self) -> None:
+        """Put its verified backup back; raises HeaderLost."""
 
     def recover(self, code: RecoveryCode, new: bytes) -> RecoveryCode:
         """Open it by a recovery code and begin anew with a new passphrase; the next code."""
@@ -193,6 +208,7 @@ class QemuLuksVolume:
         except BaseException:
             self.lock()
             self.keys.destroy()
+            header.forget(self._paths.directory)
             raise
         self.on_key(self._key)
 
@@ -203,7 +219,7 @@ class QemuLuksVolume:
             NoVolume: there is none.
             WrongPassphrase, TooManyTries, BadKeyFile: it stays closed.
         """
-        self.require()
+        self.check_header()
         self._opened(self.keys.unlock(passphrase))
 
     def recover(self, code: RecoveryCode, new: bytes) -> RecoveryCode:
@@ -212,7 +228,7 @@ class QemuLuksVolume:
         Raises:
             NoVolume, WrongRecoveryCode, TooManyTries, BadKeyFile, BadPassphrase: nothing was changed.
         """
-        self.require()
+        self.check_header()
         key, fresh = self.keys.recover(code, new)
         self._opened(key)
         return fresh
@@ -268,10 +284,62 @@ class QemuLuksVolume:
             publish(self._paths.overlay, self._discarded)
         self.keys.destroy()
         # The disk's own header holds its master key under ours; so no backup of keys.json helps either.
+        header.forget(self._paths.directory)
         overwrite_head(self._discarded, HEAD_BYTES)
         for path in (self._discarded, self._paths.nvram):
             path.unlink(missing_ok=True)
         sync_directory(self._paths.directory)
+
+    def check_header(self) -> None:
+        """Before anybody is asked for a secret: whether the disk's own header is the one that was backed up.
+
+        Raises:
+            NoVolume: there is none.
+            HeaderDamaged: it was zeroed, swapped or otherwise changed.
+        """
+        self.require()
+        if not self._in_flux() and not header.is_whole(self._paths.overlay, self._paths.directory):
+            raise HeaderDamaged(partition=self._partition.value)
+
+    def restore_header(self) -> None:
+        """Put the verified backup of the disk's own header back; nothing to do while it is whole.
+
+        Raises:
+            NoVolume, HeaderLost: nothing was changed.
+        """
+        self.require()
+        if self._in_flux() or header.is_whole(self._paths.overlay, self._paths.directory):
+            return
+        found = header.backups(self._paths.directory)
+        if len(found) != 1:
+            detail = f"there are {len(found)} whole backups, and one is needed"
+            raise HeaderLost(partition=self._partition.value, detail=detail)
+        try:
+            header.put_back(found[0], self._paths.overlay)
+        except (header.BadHeader, OSError) as error:
+            raise HeaderLost(partition=self._partition.value, detail=error) from error
+
+    def _in_flux(self) -> bool:
+        """Whether a rotation changes the header, or was cut short: no backup fits it then."""
+        return self.keys.exists() and self.keys.unsettled() is not None
+
+    def _back_up_header(self, overlay: Path) -> Path:
+        """A backup of an overlay's header that reads back as it was written and opens with our key."""
+        try:
+            backup = header.back_up(overlay, self._paths.directory)
+        except header.BadHeader as error:
+            raise VolumeFailed(partition=self._partition.value, reason=str(error)) from error
+        completed = qemu_luks.open_once(backup, self.secret_value())
+        if completed.status != 0:
+            backup.unlink()
+            raise VolumeFailed(partition=self._partition.value, reason=last_line(completed.stderr))
+        return backup
+
+    def _keep_one_backup(self) -> None:
+        """Have exactly one backup, of the header as it is; volumes of earlier releases come without."""
+        found = header.backups(self._paths.directory)
+        if len(found) != 1 or not header.is_whole(self._paths.overlay, self._paths.directory):
+            header.forget(self._paths.directory, keep=self._back_up_header(self._paths.overlay))
 
     def require(self) -> None:
         """Raises NoVolume when there is none."""
@@ -283,8 +351,9 @@ class QemuLuksVolume:
         self._key = key
         try:
             self._forget_other_keys()
+            self._keep_one_backup()
         except (TwinhullError, OSError) as error:  # a machine has it open, or the disk is full: next time
-            logger.warning("a former key of %s is still in its header: %s", self._partition, error)
+            logger.warning("the header of %s was not put in order: %s", self._partition, error)
         self.on_key(key)
 
     def _keys_in_use(self) -> list[int]:
@@ -307,6 +376,7 @@ class QemuLuksVolume:
             for slot in (slot for slot in used if slot != ours):
                 self._judge(qemu_luks.erase_key(self._paths.overlay, self.secret_value(), slot))
             sync_file(self._paths.overlay)
+        header.forget(self._paths.directory, keep=self._back_up_header(self._paths.overlay))
         self.keys.settle()
 
     @property
@@ -328,8 +398,12 @@ class QemuLuksVolume:
             new_overlay.chmod(0o600)
             for path in (new_overlay, new_nvram):
                 sync_file(path)
+            # Before the first byte of data: an overlay that has its name has a backup of its header.
+            backup = self._back_up_header(new_overlay)
             publish(new_nvram, self._paths.nvram)
             publish(new_overlay, self._paths.overlay)
+            with suppress(OSError):  # the next unlock does it
+                header.forget(self._paths.directory, keep=backup)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise DiskFull(what=f"the volume of {self._partition.value}") from error

@@ -69,6 +69,7 @@ RULES: dict[str, Rule] = {
     "remove_key_slot": Rule("org.twinhull.keys"),
     "recover_volume": Rule("org.twinhull.keys"),
     "rotate_volume_key": Rule("org.twinhull.keys"),
+    "restore_header": Rule("org.twinhull.keys"),
     "get_escrow": Rule("org.twinhull.keys"),
     "open_display": Rule("org.twinhull.display"),
     "prove_vpn": Rule("org.twinhull.prove"),
@@ -201,6 +202,11 @@ class DaemonInterface(DbusInterfaceCommonAsync, interface_name=INTERFACE):
 
         The code is read once from the pipe that is returned.
         """
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="s", flags=DbusUnprivilegedFlag)
+    async def restore_header(self, name: str) -> None:
+        """Put the verified backup of a stopped partition's disk header back; not needed, it does nothing."""
         raise NotImplementedError
 
     @dbus_method_async(input_signature="s", result_signature="s", flags=DbusUnprivilegedFlag)
