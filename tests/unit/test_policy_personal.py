@@ -277,8 +277,16 @@ def test_no_policy_gets_anything_of_it_into_a_report(
 @pytest.mark.parametrize("package", ["storage", "network", "domain", "images"])
 def test_what_makes_keys_disks_and_networks_cannot_read_a_policy(package: str) -> None:
     """Their arguments are plain values; none of them imports the policy's model, parser or evaluator."""
-    allowed = {"names", "errors", "api.types", "api"}
+    allowed = {"names", "errors", "api.types", "api", "escrow", "recovery_code"}
     for path in (ROOT / "hypervisor" / "twinhull_hypervisor" / package).glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("twinhull_policy"):
                 assert (node.module or "").removeprefix("twinhull_policy.") in allowed, path.name
+
+
+@pytest.mark.parametrize("module", ["escrow", "recovery_code"])
+def test_what_seals_and_spells_codes_cannot_read_a_policy(module: str) -> None:
+    """Storage imports these two; they are given a key as text and know no policy either."""
+    tree = ast.parse((ROOT / "policy" / "twinhull_policy" / f"{module}.py").read_text())
+    own = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level}
+    assert own <= {"canonical", "errors", "recovery_code", "trust.documents"}
