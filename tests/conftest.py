@@ -19,9 +19,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Flags: golden files that are rewritten are then reviewed like code."""
     parser.addoption("--rewrite-golden", action="store_true", help="write golden files instead of comparing")
     parser.addoption("--seed", type=int, default=2, help="of the e2e tests' random choices")
-    parser.addoption("--long", action="store_true", help="kill and interrupt thousands of times (e2e)")
     parser.addoption("--short", action="store_true", help="the most telling of the virtual laptop's tests")
     parser.addoption("--kvm-inside", action="store_true", help="also those whose guests need KVM in it (lab)")
+    parser.addoption("--long", action="store_true", help="try everywhere what is else tried at some places")
     parser.addoption("--keep-laptop", action="store_true", help="leave the e2e laptop installed")
 
 

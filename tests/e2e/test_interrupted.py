@@ -98,6 +98,11 @@ def killed(after: float) -> Interruption:
     return kill
 
 
+def killed_anywhere(chance: Random) -> Interruption:
+    """SIGKILL at the beginning of a step or a little later."""
+    return lambda run, begun: killed(chance.choice((0.0, LITTLE)))(run, begun)
+
+
 def asked(chance: Random) -> Interruption:
     """SIGTERM or SIGINT, somewhere in a step: the run says what to do and ends with the shell's status."""
 
@@ -132,14 +137,24 @@ def assert_whole(laptop: Laptop) -> None:
         assert fetched.status == 0, (partition, fetched.output)
 
 
-def test_killed_at_every_step_and_run_again(before: set[str]) -> None:
-    climb(UP, killed(0.0), killed(LITTLE))
+@pytest.fixture
+def kills(request: pytest.FixtureRequest, seed: int) -> list[Interruption]:
+    """Each step is killed at its beginning and a little later with ``--long``; else at one of both."""
+    if request.config.getoption("--long"):
+        return [killed(0.0), killed(LITTLE)]
+    return [killed_anywhere(Random(seed))]  # noqa: S311 - variety, not secrecy
+
+
+def test_killed_at_every_step_and_run_again(before: set[str], kills: list[Interruption]) -> None:
+    climb(UP, *kills)
     assert_whole(Laptop(""))
 
 
-def test_taken_down_by_runs_that_are_killed_leaves_nothing(before: set[str]) -> None:
+def test_taken_down_by_runs_that_are_killed_leaves_nothing(
+    before: set[str], kills: list[Interruption]
+) -> None:
     assert len(traces() - before) > 20, "there is no laptop to take down"
-    climb(("--down",), killed(0.0), killed(LITTLE))
+    climb(("--down",), *kills)
     assert traces() == before
 
 

@@ -28,7 +28,7 @@ from tests.support.laptop import Laptop, pids_of, wait_for
 
 CODE = re.compile(r"\bTH-[A-Z]{3}-\d{3}\b")
 VICTIMS = ("twinhulld", "twinhull-netd", "twinhull-devd", "twinhull-fetch", "twinhull-server", "libvirtd")
-KILLS, LONG_KILLS = 25, 2000
+KILLS, LONG_KILLS = 15, 2000
 PAUSE_SECONDS = 3.0
 """Longest pause between two kills. Some fall into the start of the victim of the one before."""
 BACK_SECONDS = 60

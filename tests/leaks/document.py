@@ -61,7 +61,8 @@ BROKEN_HEAD = """
 
 `tests/leaks/test_mutations.py` breaks the confinement, plays the first row of each line that the last column
 names, and demands that it fails; every line of the table is made fail by one at least. A copy is really put
-on the wire, a route really into the namespace, and netd really blinded.
+on the wire, a route really into the namespace, and netd really blinded. A plain run does so for one line of
+each event, and `--long` for all.
 
 | broken | what | lines that then fail |
 |---|---|---|

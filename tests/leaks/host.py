@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .machine import CORPORATE, INTRANET, LAPTOP, PERSONAL, ROUTER, TAP, UNDERLAY
+from .machine import CORPORATE, INTRANET, PERSONAL, ROUTER, TAP, UNDERLAY
 from .scenario import Family, add, scenario
 from .stage import Stage
 
@@ -265,13 +265,15 @@ _tunnel(
 )
 def softened(stage: Stage, family: Family) -> None:
     stage.breaks()
-    stage.need(CORPORATE)
-    for name in ("accept_redirects", "proxy_arp", "accept_source_route", "route_localnet"):
-        stage.sysctl(INSIDE, f"ipv4/conf/all/{name}", "1")
-    for name in ("accept_ra", "accept_redirects", "accept_source_route", "proxy_ndp"):
-        stage.sysctl(INSIDE, f"ipv6/conf/all/{name}", "1")
-    for frame in (*stage.shouts(family), stage.datagram(LAPTOP[family], 53), stage.datagram(TAP[family], 53)):
-        stage.need(CORPORATE).write(frame)
+    guest = stage.need(CORPORATE)
+    # All along: netd pulls the link at the first of them.
+    with stage.shouting(family):
+        for name in ("accept_redirects", "proxy_arp", "accept_source_route", "route_localnet"):
+            stage.sysctl(INSIDE, f"ipv4/conf/all/{name}", "1")
+            guest.write(stage.datagram(TAP[family], 53))
+        for name in ("accept_ra", "accept_redirects", "accept_source_route", "proxy_ndp"):
+            stage.sysctl(INSIDE, f"ipv6/conf/all/{name}", "1")
+            guest.write(stage.datagram(TAP[family], 53))
 
 
 @scenario(
