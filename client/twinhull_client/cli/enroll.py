@@ -12,7 +12,7 @@ from twinhull_policy.names import Partition
 
 from twinhull_client.cli import output, secrets
 from twinhull_client.cli.daemon import call
-from twinhull_client.errors import BadUrl, BadUsage, ImageWaitExpired
+from twinhull_client.errors import BadUsage, ImageWaitExpired
 
 if TYPE_CHECKING:
     from twinhull_policy.api.types import EnrolmentInfo
@@ -65,6 +65,8 @@ def enroll(
         url, token, passphrases = read.url, read.token, read.passphrases()
     if url is None:
         raise BadUsage(detail="The fleet server's address is missing.")
+    from twinhull_client.addresses import check_url
+
     check_url(url)
     if device_code:
         from twinhull_client.cli.device_code import let_in
@@ -89,27 +91,6 @@ def _told(enrolment: EnrolmentInfo, *, as_json: bool) -> None:
         output.emit(enrolment)
         return
     output.say(f"This laptop is {enrolment.device_id} of {enrolment.tenant}, enrolled at {enrolment.server}.")
-
-
-def check_url(url: str) -> None:
-    """Refuse what cannot be a fleet server's address. Raises BadUrl."""
-    from urllib.parse import urlsplit
-
-    from twinhull_policy.api.interface import URL_LIMIT
-
-    if len(url) > URL_LIMIT:
-        raise BadUrl(reason=f"it is longer than {URL_LIMIT} characters")
-    if not url.isascii() or not url.isprintable() or " " in url:
-        raise BadUrl(reason="it holds a character that no address holds")
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme == "https" and parts.hostname and (parts.port is None or parts.port > 0)
-    except ValueError as error:
-        raise BadUrl(reason="its host or port cannot be read") from error
-    if not usable:
-        raise BadUrl(reason="it has to be https://HOST or https://HOST:PORT")
-    if parts.username is not None or parts.query or parts.fragment:
-        raise BadUrl(reason="it holds more than a host, a port and a path")
 
 
 def _checked(token: str) -> str:

@@ -21,6 +21,7 @@ from twinhull_policy.parse import parse_policy
 
 from twinhull_client.gui.device_page import problem_report
 from twinhull_client.gui.device_switches import SwitchBar
+from twinhull_client.gui.enrol_card import EnrolCard
 from twinhull_client.gui.partition_card import PartitionCard
 from twinhull_client.gui.widgets import (
     EDGE,
@@ -125,7 +126,13 @@ class VpnCard(Card):
 
 
 class PolicyCard(Card):
-    """What the employer controls and sees, in plain words; the exact document one click away."""
+    """What the employer controls and sees, in plain words; the exact rules and reports one click away.
+
+    Signals:
+        sent_wanted: the person wants to read what was reported, to the byte.
+    """
+
+    sent_wanted = Signal()
 
     def __init__(self) -> None:
         super().__init__(self.tr("What your employer controls and sees"))
@@ -148,7 +155,10 @@ class PolicyCard(Card):
         self.body.addWidget(self.refusal)
         self.body.addWidget(self.exact)
         row = QHBoxLayout()
+        self.sent = button(self.tr("Show exactly what was reported"), self.sent_wanted.emit)
+        row.setSpacing(10)
         row.addWidget(self.button)
+        row.addWidget(self.sent)
         row.addStretch()
         self.body.addLayout(row)
         self._shown = ""
@@ -335,6 +345,7 @@ class HomePage(QWidget):
         self.switches = SwitchBar(colours)
         self.devices = button("", self.devices_wanted.emit)
         self.switch_problem, self.devices_problem, self.lease_problem = Problem(), Problem(), Problem()
+        self.enrol = EnrolCard()
         self.partitions = {name.value: PartitionCard(name.value) for name in Partition}
         self.vpn, self.policy, self.grade, self.storage = VpnCard(), PolicyCard(), GradeCard(), StorageCard()
         self._sides = (QVBoxLayout(), QVBoxLayout())
@@ -368,6 +379,7 @@ class HomePage(QWidget):
         column.setSpacing(20)
         column.addWidget(self.lease_problem)
         column.addWidget(self.devices_problem)
+        column.addWidget(self.enrol)
         columns = QHBoxLayout()
         columns.setSpacing(20)
         column.addLayout(columns, 1)
@@ -401,9 +413,7 @@ class HomePage(QWidget):
                 contact=self.tr("in contact now") if enrolment.connected else self.tr("not in contact now"),
             )
             if enrolment.enrolled
-            else self.tr(
-                "This laptop belongs to no company yet. Your company gives you the command to enrol it."
-            )
+            else self.tr("This laptop belongs to no company yet.")
         )
         images = {image.partition: image for image in status.images}
         for info in status.partitions:

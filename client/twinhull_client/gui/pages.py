@@ -7,6 +7,7 @@ import time
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QAbstractItemView,
+    QCheckBox,
     QFrame,
     QHBoxLayout,
     QHeaderView,
@@ -16,7 +17,7 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from twinhull_policy.api.types import Log
+from twinhull_policy.api.types import Log, LogEntry
 from twinhull_policy.errors import TwinhullError
 
 from twinhull_client.gui.theme import icon_pixmap
@@ -30,6 +31,7 @@ class LogPage(QWidget):
         super().__init__()
         self.setObjectName("page")
         self._log = Log(entries=[])
+        self._shown: list[LogEntry] = []
         self.table = QTableWidget(0, 3)
         self.table.setAccessibleName(self.tr("Log"))
         self.table.setHorizontalHeaderLabels([self.tr("When"), self.tr("What"), self.tr("Details")])
@@ -46,6 +48,9 @@ class LogPage(QWidget):
         self.table.setColumnWidth(0, 190)
         self.table.setColumnWidth(1, 150)
         self.table.currentCellChanged.connect(lambda row, *_rest: self._show_body(row))
+        self.only_sent = QCheckBox(self.tr("Only what was reported to the company"))
+        self.only_sent.setAccessibleName(self.only_sent.text())
+        self.only_sent.toggled.connect(self._fill)
         self.body = QPlainTextEdit(readOnly=True)
         self.body.setAccessibleName(self.tr("The exact bytes"))
         self.problem = Problem()
@@ -60,11 +65,17 @@ class LogPage(QWidget):
         )
         column.addLayout(head)
         column.addWidget(self.problem)
+        column.addWidget(self.only_sent)
         column.addWidget(self.table, 3)
         column.addWidget(self.body, 2)
 
     def show_log(self, log: Log) -> None:
         """Show entries, newest on top."""
+        self.problem.say(None)
+        self._log = log
+        self._fill()
+
+    def _fill(self) -> None:
         words = {
             "received": self.tr("Received"),
             "reported": self.tr("Reported"),
@@ -72,20 +83,19 @@ class LogPage(QWidget):
             "done": self.tr("Done"),
             "refused": self.tr("Refused"),
         }
-        self.problem.say(None)
-        self._log = Log(entries=log.entries[::-1])
-        self.table.setRowCount(len(log.entries))
-        for row, entry in enumerate(self._log.entries):
+        only = self.only_sent.isChecked()
+        self._shown = [entry for entry in self._log.entries[::-1] if entry.kind == "reported" or not only]
+        self.table.setRowCount(len(self._shown))
+        for row, entry in enumerate(self._shown):
             when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.at))
             for column, text in enumerate((when, words[entry.kind], entry.text)):
                 self.table.setItem(row, column, QTableWidgetItem(text))
-        if log.entries:
+        if self._shown:
             self.table.setCurrentCell(0, 0)
         self._show_body(self.table.currentRow())
 
     def _show_body(self, row: int) -> None:
-        entries = self._log.entries
-        body = entries[row].body if 0 <= row < len(entries) else ""
+        body = self._shown[row].body if 0 <= row < len(self._shown) else ""
         self.body.setPlainText(body or self.tr("Nothing was sent or received with this line."))
 
 

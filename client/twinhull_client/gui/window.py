@@ -14,6 +14,7 @@ from twinhull_client.gui.chords import Chords
 from twinhull_client.gui.client import DaemonClient
 from twinhull_client.gui.covers import ChordList, LockCover
 from twinhull_client.gui.device_desk import DeviceDesk
+from twinhull_client.gui.enrol_card import EnrolDesk
 from twinhull_client.gui.home import HomePage
 from twinhull_client.gui.lock import SessionLock
 from twinhull_client.gui.pages import LogPage, UnreachablePage
@@ -66,6 +67,7 @@ class MainWindow(QMainWindow):
         self.strip = Strip()
         self.home, self.log, self.unreachable = HomePage(self.colours), LogPage(), UnreachablePage()
         self.desk = DeviceDesk(client, self.home, self.colours)
+        self.enrol_desk = EnrolDesk(client, self.home.enrol)
         self.unreachable.set_colour(self.colours["muted"])
         self.screens_page = ScreensPage(self.screens)
         self.pages = QStackedWidget()
@@ -120,6 +122,7 @@ class MainWindow(QMainWindow):
         self.rail.wanted.connect(self.act)
         self.screens_page.chosen.connect(self.show_view)
         self.home.vpn.prove.connect(self._prove)
+        self.home.policy.sent_wanted.connect(self._show_sent)
         self.home.devices_wanted.connect(lambda: self.show_view("devices"))
         self.desk.waiting.connect(self._on_waiting)
         self.desk.panel.appeared.connect(lambda: QApplication.alert(self))
@@ -308,6 +311,7 @@ class MainWindow(QMainWindow):
         self.status = status
         self.home.show_status(status)
         self.desk.show_status(status)
+        self.enrol_desk.show_info(status.enrolment)
         for info in status.partitions:
             if info.name not in self.links:
                 continue
@@ -376,6 +380,10 @@ class MainWindow(QMainWindow):
             self.home.vpn.show_proof,
             lambda error: self.home.vpn.show_proof(None, error),
         )
+
+    def _show_sent(self) -> None:
+        self.log.only_sent.setChecked(True)
+        self.show_view("log")
 
     def _load_log(self) -> None:
         self.client.run(lambda daemon: daemon.log(LOG_ENTRIES), self.log.show_log, self.log.problem.say)
