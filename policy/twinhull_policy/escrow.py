@@ -46,9 +46,7 @@ class BadEscrow(TwinhullError):
 
     code = "TH-VOL-013"
     blame = Blame.MALFORMED
-    next_step = (
-        "Use the file that 'twinhull disk escrow' wrote, and the private key that goes with it."
-    )
+    next_step = "Use the file that 'twinhull disk escrow' wrote, and the private key that goes with it."
 
 
 class Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
