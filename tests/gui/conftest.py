@@ -21,6 +21,8 @@ keep_singletons()
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 # the platform plugin's own remark, made for every window
 os.environ.setdefault("QT_LOGGING_RULES", "qt.qpa.*=false")
+# whoever sits before this machine is not to be notified
+os.environ["DBUS_SESSION_BUS_ADDRESS"] = "disabled:"
 QEMU = "/usr/bin/qemu-system-x86_64"
 
 OpenWindow = Callable[[], MainWindow]

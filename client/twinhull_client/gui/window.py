@@ -17,12 +17,15 @@ from twinhull_client.gui.device_desk import DeviceDesk
 from twinhull_client.gui.enrol_card import EnrolDesk
 from twinhull_client.gui.home import HomePage
 from twinhull_client.gui.lock import SessionLock
+from twinhull_client.gui.notices import Notice, between, waiting
+from twinhull_client.gui.notifier import Notifier
 from twinhull_client.gui.pages import LogPage, UnreachablePage
 from twinhull_client.gui.rail import VIEWS, Rail
 from twinhull_client.gui.screen import GuestScreen
 from twinhull_client.gui.screens_page import ScreensPage
 from twinhull_client.gui.strip import Strip
 from twinhull_client.gui.theme import colours, style_sheet
+from twinhull_client.gui.tray import Tray
 from twinhull_client.gui.viewer_link import ViewerLink
 from twinhull_client.gui.words import computer_name, state_words
 
@@ -81,6 +84,8 @@ class MainWindow(QMainWindow):
         self.chord_list = ChordList(self.below, self.chords)
         self.lock_cover = LockCover(self.below, self.colours["muted"])
         self.session_lock = SessionLock(self)
+        self.notifier, self.tray = Notifier(self), Tray(self)
+        self._waiting = 0
         self._hold = QTimer(self, singleShot=True, interval=HOLD_MS)
         self._hold.timeout.connect(self.chord_list.appear)
         self._connect()
@@ -126,6 +131,8 @@ class MainWindow(QMainWindow):
         self.home.devices_wanted.connect(lambda: self.show_view("devices"))
         self.desk.waiting.connect(self._on_waiting)
         self.desk.panel.appeared.connect(lambda: QApplication.alert(self))
+        self.notifier.opened.connect(self._come_back)
+        self.tray.wanted.connect(self._come_back)
         self.lock_cover.unlock.connect(self.uncover)
         self.session_lock.locked.connect(self._on_session_locked)
         self.session_lock.unlocked.connect(self.uncover)
@@ -307,8 +314,11 @@ class MainWindow(QMainWindow):
     def _on_status(self, status: Status) -> None:
         if self._closed:  # one more status was on its way when the window closed
             return
-        first = self.status is None
+        first, before = self.status is None, self.status
         self.status = status
+        if before is not None:
+            self._tell(between(before, status))
+        self.tray.show_status(status)
         self.home.show_status(status)
         self.desk.show_status(status)
         self.enrol_desk.show_info(status.enrolment)
@@ -333,6 +343,7 @@ class MainWindow(QMainWindow):
 
     def _on_unreachable(self, error: TwinhullError) -> None:
         self.status = None
+        self.tray.show_status(None)
         self.unreachable.show_error(error)
         self.desk.show_nothing()
         for link in self.links.values():
@@ -340,8 +351,29 @@ class MainWindow(QMainWindow):
         self.pages.setCurrentWidget(self.unreachable)
         self._update_strip()
 
+    def _tell(self, notices: list[Notice]) -> None:
+        """Notify whoever does not look; before a locked screen, nobody."""
+        if not self._locked and not self.isActiveWindow():
+            for notice in notices:
+                self.notifier.show(notice)
+
+    def _come_back(self, action: str) -> None:
+        """Show the window, and do what was asked for from outside it."""
+        if action == "lock":
+            self.lock()
+            return
+        self.setWindowState(self.windowState() & ~Qt.WindowState.WindowMinimized)
+        self.show()
+        self.raise_()
+        self.activateWindow()
+        if action in VIEWS:
+            self.act(action)
+
     def _on_waiting(self, count: int) -> None:
         self.home.show_waiting(count)
+        if count > self._waiting:
+            self._tell([waiting(count)])
+        self._waiting = count
         name = self.tr("Devices ({n})").format(n=count) if count else self.tr("Devices")
         self.buttons["devices"].setText(name)
         spoken = self.tr("Devices, {n} waiting for you").format(n=count) if count else name
@@ -406,6 +438,8 @@ class MainWindow(QMainWindow):
         """End every viewer and the bus thread."""
         self._closed = True
         self.session_lock.close()
+        self.notifier.close()
+        self.tray.close()
         for link in self.links.values():
             link.stop()
         app = QApplication.instance()
