@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Protocol
 
 from twinhull_client.cli import output
-from twinhull_client.errors import FileNotWritable
+from twinhull_client.cli.files import created
 
 COLUMNS = 2
 
@@ -29,8 +29,11 @@ def prepared(path: Path | None) -> Iterator[Show]:
     Raises:
         FileNotWritable: there is such a file already, or it cannot be made.
     """
-    file = None if path is None else _created(path)
+    with nullcontext() if path is None else created(path) as file:
+        yield _show_in(file, path)
 
+
+def _show_in(file: IO[str] | None, path: Path | None) -> Show:
     def show(partition: str, code: str, *, as_json: bool) -> None:
         if file is not None and path is not None:
             file.write(sheet(partition, code))
@@ -43,23 +46,7 @@ def prepared(path: Path | None) -> Iterator[Show]:
         else:
             output.document(sheet(partition, code))
 
-    try:
-        yield show
-    except BaseException:
-        if path is not None:
-            path.unlink(missing_ok=True)
-        raise
-    finally:
-        if file is not None:
-            file.close()
-
-
-def _created(path: Path) -> IO[str]:
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise FileNotWritable(path=path, reason=error.strerror) from error
-    return os.fdopen(fd, "w", encoding="utf-8")
+    return show
 
 
 def sheet(partition: str, code: str) -> str:
