@@ -70,7 +70,7 @@ E2E = Suite("e2e", ("tests/e2e/test_*.py",), where="this machine, guests and all
 SYSTEMD = Suite("systemd", ("tests/systemd/test_*.py",), where="a container with systemd, guests and all")
 LAB = Suite("lab", ("tests/lab/test_*.py",), where="the virtual laptop")
 LAB_SHORT = Suite("lab, short", LAB.patterns, where="the virtual laptop kept here", options=("--short",))
-LANES: Lanes = ((HOST, LEAKS), (UNIT, FLEET, GUI, FUZZ, SYSTEMD))
+LANES: Lanes = ((HOST, LEAKS, GUI, FUZZ), (UNIT, FLEET, SYSTEMD))
 """Suites that do not share anything run side by side: much of their time they wait. The container comes last,
 beside private labs: its processes are seen by whoever looks for the daemons of this machine."""
 
