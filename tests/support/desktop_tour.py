@@ -1,7 +1,8 @@
 """A picture of every view of the desktop app, light and dark, and docs/screens.md that shows them.
 
     python -m tests.support.desktop_tour            regenerates docs/screens.md and docs/images/screens
-    python -m tests.support.desktop_tour --to DIR   only the pictures, into DIR; QT_SCALE_FACTOR=2 for 200 %
+    python -m tests.support.desktop_tour --to DIR   only the pictures, into DIR; QT_SCALE_FACTOR=2 for 200 %,
+                                                    --language de, --size 1440x900 (1x1: as small as it gets)
 
 The daemon is the stand-in over a private bus; both guests are real ones that paint a pattern (painter.py).
 """
@@ -20,6 +21,7 @@ from PySide6.QtCore import QDeadlineTimer, QEventLoop, QSettings
 from PySide6.QtWidgets import QApplication
 from twinhull_client.gui.client import DaemonClient
 from twinhull_client.gui.immortal import keep_singletons
+from twinhull_client.gui.language import LANGUAGES, SOURCE, speak
 from twinhull_client.gui.window import MainWindow
 from twinhull_policy.api.types import LeaseInfo, Status, VpnInfo
 from twinhull_policy.example import example_policy
@@ -46,12 +48,19 @@ and two guests that paint a pattern of four quarters. Run it again after a chang
 class Tour:
     """One window, led through its views."""
 
-    def __init__(self, standin: StandInDaemon, theme: str, folder: Path, settings: Path) -> None:
+    def __init__(
+        self,
+        standin: StandInDaemon,
+        theme: str,
+        folder: Path,
+        settings: Path,
+        size: tuple[int, int] = SIZE,
+    ) -> None:
         self.standin, self.theme, self.folder = standin, theme, folder
         standin.status = _everyday()
         standin.devices = []
         self.window = MainWindow(DaemonClient(), QSettings(str(settings), QSettings.Format.IniFormat), theme)
-        self.window.resize(*SIZE)
+        self.window.resize(*size)
         self.window.show()
 
     def until(self, done: Callable[[], bool]) -> None:
@@ -192,14 +201,23 @@ def page() -> str:
     return "\n".join(parts)
 
 
+def _size(text: str) -> tuple[int, int]:
+    width, height = text.split("x")
+    return int(width), int(height)
+
+
 def main() -> None:
     """Make the pictures, and the page unless they go elsewhere."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--to", type=Path)
-    folder = parser.parse_args().to
+    parser.add_argument("--language", choices=LANGUAGES, default=SOURCE)
+    parser.add_argument("--size", type=_size, default=SIZE, metavar="WIDTHxHEIGHT")
+    arguments = parser.parse_args()
+    folder = arguments.to
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     keep_singletons()
     app = QApplication(["twinhull"])
+    speak(app, arguments.language)
     (folder or IMAGES).mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -207,7 +225,7 @@ def main() -> None:
         standin = stack.enter_context(standin_daemon(work))
         standin.display = lambda name: connect(sockets[name])
         for theme in ("light", "dark"):
-            Tour(standin, theme, folder or IMAGES, work / f"{theme}.ini").lead()
+            Tour(standin, theme, folder or IMAGES, work / f"{theme}.ini", arguments.size).lead()
     app.processEvents()
     if folder is None:
         PAGE.write_text(page(), "utf-8")

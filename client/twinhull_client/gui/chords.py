@@ -37,22 +37,26 @@ _SHIFT = Qt.KeyboardModifier.ShiftModifier
 _IGNORED = Qt.KeyboardModifier.KeypadModifier | Qt.KeyboardModifier.GroupSwitchModifier
 
 
+def tr(text: str) -> str:
+    """Translate a text that belongs to no widget."""
+    return QCoreApplication.translate("chords", text)
+
+
 def action_words() -> dict[str, str]:
     """What each chord does, in the order they are shown."""
-    tr = QCoreApplication.translate
     return {
-        "switch": tr("chords", "Other computer"),
-        "home": tr("chords", "Home"),
-        "lock": tr("chords", "Lock"),
-        "release": tr("chords", "Take the keyboard back"),
-        "corporate": tr("chords", "Corporate computer"),
-        "personal": tr("chords", "Personal computer"),
-        "both": tr("chords", "Side by side"),
-        "corner": tr("chords", "The other one small in the corner"),
-        "full": tr("chords", "Full screen"),
-        "devices": tr("chords", "Devices"),
-        "log": tr("chords", "Log"),
-        "answer": tr("chords", "Answer for a device"),
+        "switch": tr("Other computer"),
+        "home": tr("Home"),
+        "lock": tr("Lock"),
+        "release": tr("Take the keyboard back"),
+        "corporate": tr("Corporate computer"),
+        "personal": tr("Personal computer"),
+        "both": tr("Side by side"),
+        "corner": tr("The other one small in the corner"),
+        "full": tr("Full screen"),
+        "devices": tr("Devices"),
+        "log": tr("Log"),
+        "answer": tr("Answer for a device"),
     }
 
 

@@ -10,7 +10,7 @@ from twinhull_policy.api.types import DeviceInfo, KillSwitch
 from twinhull_policy.errors import printable
 from twinhull_policy.kinds import Kind
 
-from twinhull_client.gui.words import Tone, as_sentence, tr
+from twinhull_client.gui.words import FULL_STOP, Tone, as_sentence, tr
 
 NAME_LIMIT = 90
 """Characters of a device's name that are ever shown; the daemon sends fewer."""
@@ -63,7 +63,9 @@ def name_parts(device: DeviceInfo) -> tuple[str, str]:
         own, _, place = name.partition(", ")
         return printable(own, NAME_LIMIT), printable(place, NAME_LIMIT)
     own = printable(own.strip() or tr("Unnamed"), NAME_LIMIT - len(kind))
-    return own if kind.casefold() in own.casefold() else f"{own} {kind}", printable(place, NAME_LIMIT)
+    if kind.casefold() not in own.casefold():
+        own = tr("{name} {kind}").format(name=own, kind=kind)
+    return own, printable(place, NAME_LIMIT)
 
 
 def device_name(device: DeviceInfo) -> str:
@@ -104,19 +106,27 @@ def why_words(device: DeviceInfo) -> str:
         case "suspended":
             return tr("It typed faster than a person can, so nothing it types is taken any more.")
     rules = rule_words(device.rule)
-    return tr("{reason} ({rules}).").format(reason=reason.rstrip("."), rules=rules) if rules else reason
+    return (
+        tr("{reason} ({rules}).").format(reason=reason.rstrip(f".{FULL_STOP}"), rules=rules)
+        if rules
+        else reason
+    )
 
 
 def _to_the_person(reason: str) -> str:
-    """The daemon's sentence, which speaks of the owner to anybody, as said to the owner."""
+    """The daemon's sentence, which speaks of the owner to anybody, as said to the owner.
+
+    Pieces of it are in its language, English, whatever that of the app is.
+    """
+    if reason == "The person at the laptop decides.":
+        return tr("You sent it there.")
     for said, meant in (
-        ("The person at the laptop decides.", tr("You sent it there.")),
-        ("The owner's rules", tr("Your rules")),
-        ("The owner chose", tr("You chose")),
-        ("The owner said no", tr("You said no to it")),
-        ("The owner wants", tr("You want")),
-        ("the host", tr("this laptop")),
-        (" partition", tr(" computer")),
+        ("The owner's rules", "Your rules"),
+        ("The owner chose", "You chose"),
+        ("The owner said no", "You said no to it"),
+        ("The owner wants", "You want"),
+        ("the host", "this laptop"),
+        (" partition", " computer"),
     ):
         reason = reason.replace(said, meant)
     return reason
@@ -135,7 +145,8 @@ def ask_words(device: DeviceInfo) -> str:
             offers.append(tr("your rule “{name}” offers the personal computer").format(name=name))
     if not offers:
         return as_sentence(_to_the_person(printable(device.reason)))
-    return as_sentence(tr("{offers}, and the choice is yours").format(offers=tr("; ").join(offers)))
+    sentence = tr("{offers}, and the choice is yours.").format(offers=tr("; ").join(offers))
+    return sentence[:1].upper() + sentence[1:]
 
 
 def rule_words(rule: str) -> str:
@@ -150,7 +161,7 @@ def rule_words(rule: str) -> str:
                 "owner": tr("your rule “{name}”"),
             }.get(layer, "").format(name=name)
         )
-    return ", ".join(words for words in named if words)
+    return tr(", ").join(words for words in named if words)
 
 
 def target_words(target: str) -> str:

@@ -23,6 +23,7 @@ from twinhull_policy.errors import TwinhullError
 from twinhull_client.gui.client import DaemonClient
 from twinhull_client.gui.errors import NoFrame, ScreenshotFailed
 from twinhull_client.gui.immortal import keep_singletons
+from twinhull_client.gui.language import CHOICES, speak
 from twinhull_client.gui.rail import VIEWS
 from twinhull_client.gui.resources import asset
 from twinhull_client.gui.window import SHOWN_STATES, MainWindow
@@ -105,6 +106,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="twinhull gui", description="Show the two computers.")
     parser.add_argument("--view", choices=VIEWS, help="the page to begin with")
     parser.add_argument("--theme", choices=("system", "light", "dark"), default="system")
+    parser.add_argument("--language", choices=CHOICES, help="what the app speaks (default: as the desktop)")
     parser.add_argument("--screenshot", metavar="FILE.png", help="write a picture of the window and end")
     parser.add_argument("--wait", type=float, default=60.0, metavar="SECONDS", help="most to wait for it")
     parser.add_argument(
@@ -151,6 +153,7 @@ def _run(app: QApplication, arguments: argparse.Namespace) -> int:
     if arguments.screenshot:
         settings = QSettings()  # a picture neither uses nor changes the remembered layout
         settings.setFallbacksEnabled(False)
+    speak(app, arguments.language or str(settings.value("language", "system")))
     window = MainWindow(DaemonClient(), settings, arguments.theme)
     if arguments.view or arguments.screenshot:
         window.show_view(arguments.view or "both")

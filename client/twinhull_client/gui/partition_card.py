@@ -16,6 +16,7 @@ from twinhull_client.gui.words import (
     computer_name,
     image_name,
     memory_words,
+    processor_words,
     size_words,
     state_words,
 )
@@ -97,8 +98,8 @@ class PartitionCard(Card):
         if info.state not in ("absent",):
             facts.append(image_name(info.image))
             facts.append(
-                self.tr("{memory} memory · {cpus} processors · {disk} GB disk").format(
-                    memory=memory_words(info.memory_mib), cpus=info.vcpus, disk=info.disk_gib
+                self.tr("{memory} memory · {cpus} · {disk} GB disk").format(
+                    memory=memory_words(info.memory_mib), cpus=processor_words(info.vcpus), disk=info.disk_gib
                 )
             )
         if info.started_at and info.state in ("running", "paused"):

@@ -14,16 +14,20 @@ WIDTH = 100
 TOOL_SIDE = 28
 
 
+def tr(text: str) -> str:
+    """Translate a text that belongs to no widget."""
+    return QCoreApplication.translate("rail", text)
+
+
 def view_names() -> dict[str, str]:
     """What each of VIEWS is called."""
-    tr = QCoreApplication.translate
     return {
-        "home": tr("rail", "Home"),
-        "corporate": tr("rail", "Corporate"),
-        "personal": tr("rail", "Personal"),
-        "both": tr("rail", "Side by side"),
-        "devices": tr("rail", "Devices"),
-        "log": tr("rail", "Log"),
+        "home": tr("Home"),
+        "corporate": tr("Corporate"),
+        "personal": tr("Personal"),
+        "both": tr("Side by side"),
+        "devices": tr("Devices"),
+        "log": tr("Log"),
     }
 
 

@@ -71,7 +71,7 @@ class Strip(QWidget):
         if self.phrase:
             font.setItalic(True)
             painter.setFont(font)
-            shown = f"“{self.phrase}”"
+            shown = self.tr("“{phrase}”").format(phrase=self.phrase)
             painter.drawText(text, Qt.AlignmentFlag.AlignCenter, shown)
             taken = max(taken, text.center().x() + painter.fontMetrics().horizontalAdvance(shown) // 2)
         if self.hint:

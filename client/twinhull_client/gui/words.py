@@ -6,12 +6,14 @@ import re
 import time
 from typing import Literal
 
-from PySide6.QtCore import QCoreApplication
+from PySide6.QtCore import QCoreApplication, QLocale
 from twinhull_policy.api.types import LeaseInfo, PartitionInfo, VpnInfo
 from twinhull_policy.errors import ErrorReport, RemoteError, TwinhullError
 from twinhull_policy.model import Direction, Policy
 
 Tone = Literal["good", "warn", "bad", "idle"]
+FULL_STOP = "\u3002"
+"""What a Japanese sentence ends with: the ideographic full stop."""
 
 
 def tr(text: str) -> str:
@@ -69,7 +71,9 @@ def vpn_words(vpn: VpnInfo) -> tuple[str, str, Tone]:
 
 def as_sentence(reason: str) -> str:
     """A reason given in a few words, as a sentence; empty stays empty."""
-    return f"{reason[:1].upper()}{reason[1:].rstrip('.')}." if reason else ""
+    if not reason or reason.endswith(FULL_STOP):
+        return reason
+    return f"{reason[:1].upper()}{reason[1:].rstrip('.')}."
 
 
 def ago(moment: float) -> str:
@@ -77,6 +81,8 @@ def ago(moment: float) -> str:
     if not moment:
         return tr("never")
     seconds = max(int(time.time() - moment), 0)
+    if seconds == 1:
+        return tr("one second ago")
     if seconds < 90:
         return tr("{n} seconds ago").format(n=seconds)
     if seconds < 5400:
@@ -86,18 +92,35 @@ def ago(moment: float) -> str:
     return tr("{n} days ago").format(n=round(seconds / 86400))
 
 
+def number(value: float, places: int) -> str:
+    """A number with so many decimal places and no separators between thousands."""
+    locale = QLocale()
+    locale.setNumberOptions(QLocale.NumberOption.OmitGroupSeparator)
+    return locale.toString(float(value), "f", places)
+
+
 def size_words(count: float) -> str:
-    """Bytes for people, decimal units."""
+    """Bytes for people, decimal units, written as the language does."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000 or unit == "GB":
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+            return f"{number(count, 0 if unit == 'B' else 1)} {unit}"
         count /= 1000
     raise AssertionError
 
 
 def memory_words(mebibytes: int) -> str:
     """Memory as it is sold."""
-    return f"{mebibytes / 1024:.3g} GB"
+    return f"{QLocale().toString(mebibytes / 1024, 'g', 3)} GB"
+
+
+def processor_words(count: int) -> str:
+    """So many processors."""
+    return tr("1 processor") if count == 1 else tr("{n} processors").format(n=count)
+
+
+def hour_words(count: int) -> str:
+    """So many hours."""
+    return tr("1 hour") if count == 1 else tr("{n} hours").format(n=count)
 
 
 def image_name(name: str) -> str:
@@ -148,8 +171,8 @@ def policy_words(policy: Policy) -> list[tuple[str, str]]:
     return [
         (
             tr("Its own computer"),
-            tr("Gets {memory} of memory, {cpus} processors and {disk} GB of disk.").format(
-                memory=memory_words(share.memory_mib), cpus=share.vcpus, disk=share.disk_gib
+            tr("Gets {memory} of memory, {cpus} and {disk} GB of disk.").format(
+                memory=memory_words(share.memory_mib), cpus=processor_words(share.vcpus), disk=share.disk_gib
             ),
         ),
         (
@@ -178,10 +201,10 @@ def policy_words(policy: Policy) -> list[tuple[str, str]]:
         (
             tr("Without contact"),
             (
-                tr("After {hours} hours offline it locks; later its keys are to be destroyed.")
+                tr("After {hours} offline it locks; later its keys are to be destroyed.")
                 if policy.lease.action == "wipe"
-                else tr("After {hours} hours offline it locks. Nothing of it is lost.")
-            ).format(hours=policy.lease.offline_hours),
+                else tr("After {hours} offline it locks. Nothing of it is lost.")
+            ).format(hours=hour_words(policy.lease.offline_hours)),
         ),
         (
             tr("What it sees"),
@@ -193,10 +216,9 @@ def policy_words(policy: Policy) -> list[tuple[str, str]]:
 
 
 def _direction_words(direction: Direction) -> str:
-    kinds = (
-        (tr("clipboard"), direction.clipboard),
-        (tr("files"), direction.files),
-        (tr("links"), direction.urls),
-    )
     verdicts = {"allow": tr("allowed"), "ask": tr("you are asked"), "deny": tr("not allowed")}
-    return "; ".join(f"{name}: {verdicts[transfer.verdict]}" for name, transfer in kinds).capitalize() + "."
+    return tr("Clipboard: {clipboard}; files: {files}; links: {links}.").format(
+        clipboard=verdicts[direction.clipboard.verdict],
+        files=verdicts[direction.files.verdict],
+        links=verdicts[direction.urls.verdict],
+    )

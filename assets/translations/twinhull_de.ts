@@ -1,0 +1,1478 @@
+<?xml version="1.0" encoding="utf-8"?>
+<!DOCTYPE TS>
+<TS version="2.1" language="de" sourcelanguage="en">
+    <context>
+        <name>ChordList</name>
+        <message>
+            <source>Key combinations of this laptop</source>
+            <translation>Tastenkombinationen dieses Laptops</translation>
+        </message>
+        <message>
+            <source>Always this laptop's own</source>
+            <translation>Gehören immer diesem Laptop</translation>
+        </message>
+    </context>
+    <context>
+        <name>CodeView</name>
+        <message>
+            <source>Code {code}; {n} of {all} digits typed</source>
+            <translation>Code {code}; {n} von {all} Ziffern eingetippt</translation>
+        </message>
+    </context>
+    <context>
+        <name>DevicePanel</name>
+        <message>
+            <source>Remember this answer</source>
+            <translation>Antwort merken</translation>
+        </message>
+        <message>
+            <source>Read only</source>
+            <translation>Nur lesen</translation>
+        </message>
+        <message>
+            <source> Corporate computer</source>
+            <translation> Firmenrechner</translation>
+        </message>
+        <message>
+            <source> Personal computer</source>
+            <translation> Privatrechner</translation>
+        </message>
+        <message>
+            <source>Nobody</source>
+            <translation>Niemand</translation>
+        </message>
+        <message>
+            <source>Later</source>
+            <translation>Später</translation>
+        </message>
+        <message>
+            <source>Answer by keyboard: Ctrl+Alt+A</source>
+            <translation>Antwort per Tastatur: Strg+Alt+A</translation>
+        </message>
+        <message>
+            <source>Is this new keyboard yours? Type these digits on it, then Enter.</source>
+            <translation>Ist diese neue Tastatur Ihre? Tippen Sie darauf diese Ziffern, dann die Eingabetaste.</translation>
+        </message>
+        <message>
+            <source>Which computer gets this device?</source>
+            <translation>Welcher Rechner bekommt dieses Gerät?</translation>
+        </message>
+        <message>
+            <source>{n} more after this</source>
+            <translation>danach noch {n}</translation>
+        </message>
+        <message>
+            <source>{n} of {all} digits typed.</source>
+            <translation>{n} von {all} Ziffern eingetippt.</translation>
+        </message>
+        <message>
+            <source>That was not the code. Type it again. After three wrong codes it is kept out.</source>
+            <translation>Das war nicht der Code. Bitte noch einmal tippen. Nach drei falschen Codes wird sie ferngehalten.</translation>
+        </message>
+        <message>
+            <source>{typed} Now Enter.</source>
+            <translation>{typed} Jetzt die Eingabetaste.</translation>
+        </message>
+        <message>
+            <source>You plugged in no keyboard? Then pull out what is in {place}: it says that it is one. Nothing it types reaches this laptop before its code was typed.</source>
+            <translation>Sie haben keine Tastatur angesteckt? Dann ziehen Sie heraus, was hier steckt: {place}. Es gibt sich als Tastatur aus. Nichts, was es tippt, erreicht diesen Laptop, bevor sein Code eingetippt wurde.</translation>
+        </message>
+        <message>
+            <source>Give {name} to the corporate computer</source>
+            <translation>{name} dem Firmenrechner geben</translation>
+        </message>
+        <message>
+            <source>Give {name} to the personal computer</source>
+            <translation>{name} dem Privatrechner geben</translation>
+        </message>
+        <message>
+            <source>Give {name} to nobody</source>
+            <translation>{name} niemandem geben</translation>
+        </message>
+        <message>
+            <source>Give {name} to be read only</source>
+            <translation>{name} nur zum Lesen geben</translation>
+        </message>
+        <message>
+            <source>Decide about {name} later</source>
+            <translation>Über {name} später entscheiden</translation>
+        </message>
+    </context>
+    <context>
+        <name>DevicePlace</name>
+        <message>
+            <source>Drop it here</source>
+            <translation>Hier ablegen</translation>
+        </message>
+        <message>
+            <source>The rules keep it from here</source>
+            <translation>Die Regeln lassen es hier nicht zu</translation>
+        </message>
+    </context>
+    <context>
+        <name>DeviceRow</name>
+        <message>
+            <source>Read only</source>
+            <translation>Nur lesen</translation>
+        </message>
+        <message>
+            <source>Details</source>
+            <translation>Details</translation>
+        </message>
+        <message>
+            <source>To nobody</source>
+            <translation>An niemanden</translation>
+        </message>
+        <message>
+            <source>Take back</source>
+            <translation>Zurückholen</translation>
+        </message>
+        <message>
+            <source>Port</source>
+            <translation>Anschluss</translation>
+        </message>
+        <message>
+            <source>Model</source>
+            <translation>Modell</translation>
+        </message>
+        <message>
+            <source>Interfaces</source>
+            <translation>Schnittstellen</translation>
+        </message>
+        <message>
+            <source>Rule</source>
+            <translation>Regel</translation>
+        </message>
+        <message>
+            <source>Fingerprint</source>
+            <translation>Fingerabdruck</translation>
+        </message>
+        <message>
+            <source>Your name for this port, such as left port</source>
+            <translation>Ihr Name für diesen Anschluss, etwa linker Anschluss</translation>
+        </message>
+        <message>
+            <source>Name port</source>
+            <translation>Anschluss benennen</translation>
+        </message>
+        <message>
+            <source>Forget it and decide anew</source>
+            <translation>Vergessen und neu entscheiden</translation>
+        </message>
+        <message>
+            <source>Less</source>
+            <translation>Weniger</translation>
+        </message>
+        <message>
+            <source>Give {name} to the corporate computer</source>
+            <translation>{name} dem Firmenrechner geben</translation>
+        </message>
+        <message>
+            <source>Give {name} to the personal computer</source>
+            <translation>{name} dem Privatrechner geben</translation>
+        </message>
+        <message>
+            <source>Give {name} to nobody</source>
+            <translation>{name} niemandem geben</translation>
+        </message>
+        <message>
+            <source>Take {name} back</source>
+            <translation>{name} zurückholen</translation>
+        </message>
+        <message>
+            <source>Give {name} to be read only</source>
+            <translation>{name} nur zum Lesen geben</translation>
+        </message>
+        <message>
+            <source>Hide the details of {name}</source>
+            <translation>Details zu {name} ausblenden</translation>
+        </message>
+        <message>
+            <source>Details of {name}</source>
+            <translation>Details zu {name}</translation>
+        </message>
+        <message>
+            <source>Forget {name} and decide anew</source>
+            <translation>{name} vergessen und neu entscheiden</translation>
+        </message>
+        <message>
+            <source>Name the port of {name}</source>
+            <translation>Anschluss von {name} benennen</translation>
+        </message>
+        <message>
+            <source>Your name for the port of {name}</source>
+            <translation>Ihr Name für den Anschluss von {name}</translation>
+        </message>
+    </context>
+    <context>
+        <name>DevicesPage</name>
+        <message>
+            <source>Devices</source>
+            <translation>Geräte</translation>
+        </message>
+        <message>
+            <source>No device is here. Drag one onto this field, or use its buttons.</source>
+            <translation>Hier ist kein Gerät. Ziehen Sie eines auf dieses Feld oder benutzen Sie seine Schaltflächen.</translation>
+        </message>
+        <message>
+            <source>With nobody</source>
+            <translation>Bei niemandem</translation>
+        </message>
+        <message>
+            <source>No device waits and none is kept out.</source>
+            <translation>Kein Gerät wartet, und keines wird ferngehalten.</translation>
+        </message>
+        <message>
+            <source>This laptop itself</source>
+            <translation>Dieser Laptop selbst</translation>
+        </message>
+        <message>
+            <source>This laptop uses no device of its own.</source>
+            <translation>Dieser Laptop benutzt kein eigenes Gerät.</translation>
+        </message>
+        <message>
+            <source>Devices by place</source>
+            <translation>Geräte nach Ort</translation>
+        </message>
+        <message>
+            <source>What is plugged in is not known just now.</source>
+            <translation>Was angesteckt ist, ist gerade nicht bekannt.</translation>
+        </message>
+        <message>
+            <source>Hide what is inside it ({n})</source>
+            <translation>Eingebautes ausblenden ({n})</translation>
+        </message>
+        <message>
+            <source>Show what is inside it ({n})</source>
+            <translation>Eingebautes anzeigen ({n})</translation>
+        </message>
+        <message>
+            <source>Nothing is plugged in.</source>
+            <translation>Nichts ist angesteckt.</translation>
+        </message>
+        <message>
+            <source>One device is plugged in.</source>
+            <translation>Ein Gerät ist angesteckt.</translation>
+        </message>
+        <message>
+            <source>{n} devices are plugged in.</source>
+            <translation>{n} Geräte sind angesteckt.</translation>
+        </message>
+        <message>
+            <source>One waits for you.</source>
+            <translation>Eines wartet auf Sie.</translation>
+        </message>
+        <message>
+            <source>{n} wait for you.</source>
+            <translation>{n} warten auf Sie.</translation>
+        </message>
+    </context>
+    <context>
+        <name>EnrolCard</name>
+        <message>
+            <source>Connect this laptop to your company</source>
+            <translation>Diesen Laptop mit Ihrer Firma verbinden</translation>
+        </message>
+        <message>
+            <source>Address, such as https://fleet.example</source>
+            <translation>Adresse, etwa https://fleet.example</translation>
+        </message>
+        <message>
+            <source>One-time token</source>
+            <translation>Einmal-Token</translation>
+        </message>
+        <message>
+            <source>Connect</source>
+            <translation>Verbinden</translation>
+        </message>
+        <message>
+            <source>Use a file…</source>
+            <translation>Datei benutzen…</translation>
+        </message>
+        <message>
+            <source>Get a code</source>
+            <translation>Code anfordern</translation>
+        </message>
+        <message>
+            <source>They are the same</source>
+            <translation>Sie sind gleich</translation>
+        </message>
+        <message>
+            <source>Cancel</source>
+            <translation>Abbrechen</translation>
+        </message>
+        <message>
+            <source>An administrator opens</source>
+            <translation>Wer verwaltet, öffnet</translation>
+        </message>
+        <message>
+            <source>and types</source>
+            <translation>und tippt</translation>
+        </message>
+        <message>
+            <source>Fingerprint of the server</source>
+            <translation>Fingerabdruck des Servers</translation>
+        </message>
+        <message>
+            <source>Fingerprint of this laptop</source>
+            <translation>Fingerabdruck dieses Laptops</translation>
+        </message>
+        <message>
+            <source>Not connected</source>
+            <translation>Nicht verbunden</translation>
+        </message>
+        <message>
+            <source>Connecting</source>
+            <translation>Verbindet</translation>
+        </message>
+        <message>
+            <source>To be compared</source>
+            <translation>Zu vergleichen</translation>
+        </message>
+        <message>
+            <source>Waiting to be let in</source>
+            <translation>Wartet auf Zulassung</translation>
+        </message>
+        <message>
+            <source>Your company gave you an address, and a token or a file. Without a token, get a code.</source>
+            <translation>Von Ihrer Firma haben Sie eine Adresse und ein Token oder eine Datei. Ohne Token fordern Sie einen Code an.</translation>
+        </message>
+        <message>
+            <source>As soon as the administrator agrees, this laptop is connected.</source>
+            <translation>Sobald zugestimmt wird, ist dieser Laptop verbunden.</translation>
+        </message>
+        <message>
+            <source>Does the approval page show the same code and the same two fingerprints?</source>
+            <translation>Zeigt die Seite für die Zulassung denselben Code und dieselben zwei Fingerabdrücke?</translation>
+        </message>
+        <message>
+            <source>The file your company gave you</source>
+            <translation>Die Datei von Ihrer Firma</translation>
+        </message>
+    </context>
+    <context>
+        <name>GradeCard</name>
+        <message>
+            <source>Protection of this laptop</source>
+            <translation>Schutz dieses Laptops</translation>
+        </message>
+        <message>
+            <source>In place</source>
+            <translation>Erfüllt</translation>
+        </message>
+        <message>
+            <source>Grade {letter}</source>
+            <translation>Stufe {letter}</translation>
+        </message>
+        <message>
+            <source>{passed} of {all} checks pass. A is best, E is least.</source>
+            <translation>{passed} von {all} Prüfungen bestanden. A ist die beste Stufe, E die schwächste.</translation>
+        </message>
+        <message>
+            <source>Improve</source>
+            <translation>Offen</translation>
+        </message>
+    </context>
+    <context>
+        <name>GuestScreen</name>
+        <message>
+            <source>Screen: {name}</source>
+            <translation>Bildschirm: {name}</translation>
+        </message>
+    </context>
+    <context>
+        <name>HomePage</name>
+        <message>
+            <source>Home</source>
+            <translation>Übersicht</translation>
+        </message>
+        <message>
+            <source>Your two computers</source>
+            <translation>Ihre zwei Rechner</translation>
+        </message>
+        <message>
+            <source>Both computers and what concerns them</source>
+            <translation>Beide Rechner und was sie betrifft</translation>
+        </message>
+        <message>
+            <source>Devices: {n} waiting</source>
+            <translation>Geräte: {n} warten</translation>
+        </message>
+        <message>
+            <source>Devices</source>
+            <translation>Geräte</translation>
+        </message>
+        <message>
+            <source>Looked after by {tenant} as {device} · {contact}</source>
+            <translation>Betreut von {tenant} als {device} · {contact}</translation>
+        </message>
+        <message>
+            <source>in contact now</source>
+            <translation>jetzt in Kontakt</translation>
+        </message>
+        <message>
+            <source>not in contact now</source>
+            <translation>jetzt nicht in Kontakt</translation>
+        </message>
+        <message>
+            <source>This laptop belongs to no company yet.</source>
+            <translation>Dieser Laptop gehört noch zu keiner Firma.</translation>
+        </message>
+    </context>
+    <context>
+        <name>LockCover</name>
+        <message>
+            <source>Locked</source>
+            <translation>Gesperrt</translation>
+        </message>
+        <message>
+            <source>Go on</source>
+            <translation>Weiter</translation>
+        </message>
+    </context>
+    <context>
+        <name>LogPage</name>
+        <message>
+            <source>Log</source>
+            <translation>Protokoll</translation>
+        </message>
+        <message>
+            <source>When</source>
+            <translation>Wann</translation>
+        </message>
+        <message>
+            <source>What</source>
+            <translation>Was</translation>
+        </message>
+        <message>
+            <source>Details</source>
+            <translation>Details</translation>
+        </message>
+        <message>
+            <source>Only what was reported to the company</source>
+            <translation>Nur was der Firma gemeldet wurde</translation>
+        </message>
+        <message>
+            <source>The exact bytes</source>
+            <translation>Der genaue Wortlaut</translation>
+        </message>
+        <message>
+            <source>Choose a line to read exactly what was received or reported.</source>
+            <translation>Wählen Sie eine Zeile, um genau zu lesen, was empfangen oder gemeldet wurde.</translation>
+        </message>
+        <message>
+            <source>Received</source>
+            <translation>Empfangen</translation>
+        </message>
+        <message>
+            <source>Reported</source>
+            <translation>Gemeldet</translation>
+        </message>
+        <message>
+            <source>Decided</source>
+            <translation>Entschieden</translation>
+        </message>
+        <message>
+            <source>Done</source>
+            <translation>Getan</translation>
+        </message>
+        <message>
+            <source>Refused</source>
+            <translation>Abgelehnt</translation>
+        </message>
+        <message>
+            <source>Nothing was sent or received with this line.</source>
+            <translation>Zu dieser Zeile wurde nichts gesendet oder empfangen.</translation>
+        </message>
+    </context>
+    <context>
+        <name>MainWindow</name>
+        <message>
+            <source>Locking this laptop.</source>
+            <translation>Dieser Laptop wird gesperrt.</translation>
+        </message>
+        <message>
+            <source>Unlock this laptop as you always do.</source>
+            <translation>Entsperren Sie diesen Laptop wie gewohnt.</translation>
+        </message>
+        <message>
+            <source>Both computers are covered. This session has no screen lock that asks for a password.</source>
+            <translation>Beide Rechner sind verdeckt. Diese Sitzung hat keine Bildschirmsperre, die nach einem Passwort fragt.</translation>
+        </message>
+        <message>
+            <source>Home: {home} · Switch: {switch}</source>
+            <translation>Übersicht: {home} · Wechseln: {switch}</translation>
+        </message>
+        <message>
+            <source>Keys: hold Ctrl+Alt</source>
+            <translation>Tasten: Strg+Alt halten</translation>
+        </message>
+        <message>
+            <source>has the keyboard</source>
+            <translation>hat die Tastatur</translation>
+        </message>
+        <message>
+            <source>Its screen appears in a moment.</source>
+            <translation>Sein Bildschirm erscheint gleich.</translation>
+        </message>
+        <message>
+            <source>You do that on the Home page: {chord}.</source>
+            <translation>Das geht auf der Seite „Übersicht“: {chord}.</translation>
+        </message>
+        <message>
+            <source>Devices ({n})</source>
+            <translation>Geräte ({n})</translation>
+        </message>
+        <message>
+            <source>Devices</source>
+            <translation>Geräte</translation>
+        </message>
+        <message>
+            <source>Devices, {n} waiting for you</source>
+            <translation>Geräte, {n} warten auf Sie</translation>
+        </message>
+    </context>
+    <context>
+        <name>Notifier</name>
+        <message>
+            <source>Show</source>
+            <translation>Anzeigen</translation>
+        </message>
+    </context>
+    <context>
+        <name>PartitionCard</name>
+        <message>
+            <source>Download of this computer's system</source>
+            <translation>Laden des Systems für diesen Rechner</translation>
+        </message>
+        <message>
+            <source>Passphrase of this computer</source>
+            <translation>Passphrase dieses Rechners</translation>
+        </message>
+        <message>
+            <source>The same passphrase again</source>
+            <translation>Dieselbe Passphrase noch einmal</translation>
+        </message>
+        <message>
+            <source>Unlock and start</source>
+            <translation>Entsperren und starten</translation>
+        </message>
+        <message>
+            <source>Start</source>
+            <translation>Starten</translation>
+        </message>
+        <message>
+            <source>Open screen</source>
+            <translation>Bildschirm öffnen</translation>
+        </message>
+        <message>
+            <source>Continue</source>
+            <translation>Fortsetzen</translation>
+        </message>
+        <message>
+            <source>Pause</source>
+            <translation>Anhalten</translation>
+        </message>
+        <message>
+            <source>Shut down</source>
+            <translation>Herunterfahren</translation>
+        </message>
+        <message>
+            <source>Its system is being downloaded: {done} of {all}.</source>
+            <translation>Sein System wird geladen: {done} von {all}.</translation>
+        </message>
+        <message>
+            <source>Nothing is offered for it yet. Connect this laptop to your company first.</source>
+            <translation>Dafür wird noch nichts angeboten. Verbinden Sie diesen Laptop zuerst mit Ihrer Firma.</translation>
+        </message>
+        <message>
+            <source>{memory} memory · {cpus} · {disk} GB disk</source>
+            <translation>{memory} Arbeitsspeicher · {cpus} · {disk} GB Speicherplatz</translation>
+        </message>
+        <message>
+            <source>started {ago}</source>
+            <translation>gestartet {ago}</translation>
+        </message>
+        <message>
+            <source>Set up</source>
+            <translation>Einrichten</translation>
+        </message>
+        <message>
+            <source>The two passphrases are not the same. Type them again.</source>
+            <translation>Die beiden Passphrasen sind nicht gleich. Bitte noch einmal eingeben.</translation>
+        </message>
+    </context>
+    <context>
+        <name>PolicyCard</name>
+        <message>
+            <source>What your employer controls and sees</source>
+            <translation>Was Ihr Arbeitgeber bestimmt und sieht</translation>
+        </message>
+        <message>
+            <source>Your personal computer: nothing. It cannot be named in these rules, seen or changed.</source>
+            <translation>Ihr Privatrechner: nichts. Er kann in diesen Regeln nicht vorkommen, nicht gesehen und nicht verändert werden.</translation>
+        </message>
+        <message>
+            <source>The exact rules</source>
+            <translation>Die genauen Regeln</translation>
+        </message>
+        <message>
+            <source>Show the exact rules</source>
+            <translation>Genaue Regeln anzeigen</translation>
+        </message>
+        <message>
+            <source>Show exactly what was reported</source>
+            <translation>Genau anzeigen, was gemeldet wurde</translation>
+        </message>
+        <message>
+            <source>Hide the exact rules</source>
+            <translation>Genaue Regeln ausblenden</translation>
+        </message>
+        <message>
+            <source>{name}, number {n}</source>
+            <translation>{name}, Nummer {n}</translation>
+        </message>
+        <message>
+            <source>No rules yet</source>
+            <translation>Noch keine Regeln</translation>
+        </message>
+        <message>
+            <source>Newest rules refused: {why}</source>
+            <translation>Neueste Regeln abgelehnt: {why}</translation>
+        </message>
+        <message>
+            <source>Now</source>
+            <translation>Jetzt</translation>
+        </message>
+        <message>
+            <source>This laptop has no company rules.</source>
+            <translation>Dieser Laptop hat keine Regeln einer Firma.</translation>
+        </message>
+        <message>
+            <source>Unclear</source>
+            <translation>Unklar</translation>
+        </message>
+    </context>
+    <context>
+        <name>Rail</name>
+        <message>
+            <source>Views</source>
+            <translation>Ansichten</translation>
+        </message>
+        <message>
+            <source>The other one small in the corner</source>
+            <translation>Den anderen klein in der Ecke</translation>
+        </message>
+        <message>
+            <source>Full screen</source>
+            <translation>Vollbild</translation>
+        </message>
+        <message>
+            <source>Lock</source>
+            <translation>Sperren</translation>
+        </message>
+    </context>
+    <context>
+        <name>StorageCard</name>
+        <message>
+            <source>Storage and systems</source>
+            <translation>Speicher und Systeme</translation>
+        </message>
+        <message>
+            <source>Nothing yet</source>
+            <translation>Noch nichts</translation>
+        </message>
+        <message>
+            <source>Systems appear here once your company offers them.</source>
+            <translation>Systeme erscheinen hier, sobald Ihre Firma sie anbietet.</translation>
+        </message>
+        <message>
+            <source>Ready</source>
+            <translation>Bereit</translation>
+        </message>
+        <message>
+            <source>Downloading</source>
+            <translation>Wird geladen</translation>
+        </message>
+        <message>
+            <source>{name}: encrypted, up to {disk} GB, {lock}</source>
+            <translation>{name}: verschlüsselt, bis {disk} GB, {lock}</translation>
+        </message>
+        <message>
+            <source>open now</source>
+            <translation>jetzt offen</translation>
+        </message>
+        <message>
+            <source>locked</source>
+            <translation>gesperrt</translation>
+        </message>
+        <message>
+            <source>verified, {size}</source>
+            <translation>geprüft, {size}</translation>
+        </message>
+        <message>
+            <source>{done} of {all}</source>
+            <translation>{done} von {all}</translation>
+        </message>
+        <message>
+            <source>Download of {name}</source>
+            <translation>Laden von {name}</translation>
+        </message>
+    </context>
+    <context>
+        <name>Strip</name>
+        <message>
+            <source>You are in: {name}. Your phrase: {phrase}</source>
+            <translation>Sie sind in: {name}. Ihr Satz: {phrase}</translation>
+        </message>
+        <message>
+            <source>“{phrase}”</source>
+            <translation>„{phrase}“</translation>
+        </message>
+    </context>
+    <context>
+        <name>Tray</name>
+        <message>
+            <source>Home</source>
+            <translation>Übersicht</translation>
+        </message>
+        <message>
+            <source>Lock</source>
+            <translation>Sperren</translation>
+        </message>
+        <message>
+            <source>Twinhull: both computers cannot be reached just now</source>
+            <translation>Twinhull: Beide Rechner sind gerade nicht erreichbar</translation>
+        </message>
+    </context>
+    <context>
+        <name>UnreachablePage</name>
+        <message>
+            <source>Waiting for Twinhull</source>
+            <translation>Warten auf Twinhull</translation>
+        </message>
+        <message>
+            <source>Looking for the service that runs your two computers.</source>
+            <translation>Der Dienst, der Ihre zwei Rechner betreibt, wird gesucht.</translation>
+        </message>
+        <message>
+            <source>Try again</source>
+            <translation>Noch einmal versuchen</translation>
+        </message>
+        <message>
+            <source>Twinhull does not answer</source>
+            <translation>Twinhull antwortet nicht</translation>
+        </message>
+    </context>
+    <context>
+        <name>VpnCard</name>
+        <message>
+            <source>Company connection</source>
+            <translation>Verbindung zur Firma</translation>
+        </message>
+        <message>
+            <source>Prove it now</source>
+            <translation>Jetzt nachweisen</translation>
+        </message>
+        <message>
+            <source>Sign-in page: {page}</source>
+            <translation>Anmeldeseite: {page}</translation>
+        </message>
+        <message>
+            <source>Gateway {gateway} · last contact {ago} · received {rx} · sent {tx}</source>
+            <translation>Gateway {gateway} · letzter Kontakt {ago} · empfangen {rx} · gesendet {tx}</translation>
+        </message>
+        <message>
+            <source>No way around it</source>
+            <translation>Kein Weg daran vorbei</translation>
+        </message>
+        <message>
+            <source>Not in place</source>
+            <translation>Nicht eingerichtet</translation>
+        </message>
+        <message>
+            <source>Proving…</source>
+            <translation>Wird geprüft…</translation>
+        </message>
+        <message>
+            <source>Held</source>
+            <translation>Hält</translation>
+        </message>
+        <message>
+            <source>FAILED</source>
+            <translation>FEHLER</translation>
+        </message>
+    </context>
+    <context>
+        <name>chords</name>
+        <message>
+            <source>Other computer</source>
+            <translation>Anderer Rechner</translation>
+        </message>
+        <message>
+            <source>Home</source>
+            <translation>Übersicht</translation>
+        </message>
+        <message>
+            <source>Lock</source>
+            <translation>Sperren</translation>
+        </message>
+        <message>
+            <source>Take the keyboard back</source>
+            <translation>Tastatur zurückholen</translation>
+        </message>
+        <message>
+            <source>Corporate computer</source>
+            <translation>Firmenrechner</translation>
+        </message>
+        <message>
+            <source>Personal computer</source>
+            <translation>Privatrechner</translation>
+        </message>
+        <message>
+            <source>Side by side</source>
+            <translation>Nebeneinander</translation>
+        </message>
+        <message>
+            <source>The other one small in the corner</source>
+            <translation>Den anderen klein in der Ecke</translation>
+        </message>
+        <message>
+            <source>Full screen</source>
+            <translation>Vollbild</translation>
+        </message>
+        <message>
+            <source>Devices</source>
+            <translation>Geräte</translation>
+        </message>
+        <message>
+            <source>Log</source>
+            <translation>Protokoll</translation>
+        </message>
+        <message>
+            <source>Answer for a device</source>
+            <translation>Für ein Gerät antworten</translation>
+        </message>
+    </context>
+    <context>
+        <name>notices</name>
+        <message>
+            <source>A device waits for you</source>
+            <translation>Ein Gerät wartet auf Sie</translation>
+        </message>
+        <message>
+            <source>{n} devices wait for you</source>
+            <translation>{n} Geräte warten auf Sie</translation>
+        </message>
+        <message>
+            <source>Nothing can use it until you say where it goes.</source>
+            <translation>Nichts kann es benutzen, bis Sie sagen, wohin es geht.</translation>
+        </message>
+        <message>
+            <source>{computer} stopped</source>
+            <translation>{computer}: ausgefallen</translation>
+        </message>
+        <message>
+            <source>It stopped because of a problem. You can start it again.</source>
+            <translation>Er ist wegen eines Problems ausgefallen. Sie können ihn wieder starten.</translation>
+        </message>
+        <message>
+            <source>{computer} was erased</source>
+            <translation>{computer}: gelöscht</translation>
+        </message>
+        <message>
+            <source>Your personal computer is as it was; the receipt is in the log.</source>
+            <translation>Ihr Privatrechner ist, wie er war; die Quittung steht im Protokoll.</translation>
+        </message>
+        <message>
+            <source>This laptop has left the company</source>
+            <translation>Dieser Laptop gehört nicht mehr zur Firma</translation>
+        </message>
+        <message>
+            <source>Company not heard of</source>
+            <translation>Nichts von der Firma gehört</translation>
+        </message>
+        <message>
+            <source>This network wants you to sign in</source>
+            <translation>Dieses Netz verlangt eine Anmeldung</translation>
+        </message>
+        <message>
+            <source>You do that on your personal computer; until then the company cannot be reached.</source>
+            <translation>Das geht auf Ihrem Privatrechner; bis dahin ist die Firma nicht erreichbar.</translation>
+        </message>
+        <message>
+            <source>The corporate network failed its check</source>
+            <translation>Das Firmennetz hat die Prüfung nicht bestanden</translation>
+        </message>
+        <message>
+            <source>It is shut for safety, and stays so until a check passes.</source>
+            <translation>Es ist zur Sicherheit geschlossen und bleibt es, bis eine Prüfung gelingt.</translation>
+        </message>
+        <message>
+            <source>Your company changed its rules</source>
+            <translation>Ihre Firma hat ihre Regeln geändert</translation>
+        </message>
+        <message>
+            <source>Something said to be your company's was refused</source>
+            <translation>Etwas angeblich von Ihrer Firma wurde abgelehnt</translation>
+        </message>
+        <message>
+            <source>It was not signed as it has to be. The rules from before stay in force.</source>
+            <translation>Es war nicht so signiert, wie es sein muss. Die bisherigen Regeln gelten weiter.</translation>
+        </message>
+        <message>
+            <source>What they are is on the Home page.</source>
+            <translation>Welche es sind, steht auf der Seite „Übersicht“.</translation>
+        </message>
+        <message>
+            <source>What they mean for you is the same.</source>
+            <translation>Für Sie bedeuten sie dasselbe wie vorher.</translation>
+        </message>
+    </context>
+    <context>
+        <name>rail</name>
+        <message>
+            <source>Home</source>
+            <translation>Übersicht</translation>
+        </message>
+        <message>
+            <source>Corporate</source>
+            <translation>Firma</translation>
+        </message>
+        <message>
+            <source>Personal</source>
+            <translation>Privat</translation>
+        </message>
+        <message>
+            <source>Side by side</source>
+            <translation>Beide</translation>
+        </message>
+        <message>
+            <source>Devices</source>
+            <translation>Geräte</translation>
+        </message>
+        <message>
+            <source>Log</source>
+            <translation>Protokoll</translation>
+        </message>
+    </context>
+    <context>
+        <name>words</name>
+        <message>
+            <source>Devices cannot be followed just now, so nothing new is let in: {why}</source>
+            <translation>Geräte lassen sich gerade nicht verfolgen, deshalb wird nichts Neues zugelassen: {why}</translation>
+        </message>
+        <message>
+            <source>What the computers have stays. Run 'systemctl status twinhull-devd'; until it answers, wait.</source>
+            <translation>Was die Rechner haben, bleibt. Führen Sie 'systemctl status twinhull-devd' aus; bis eine Antwort kommt, warten Sie.</translation>
+        </message>
+        <message>
+            <source>keyboard</source>
+            <translation>Tastatur</translation>
+        </message>
+        <message>
+            <source>mouse</source>
+            <translation>Maus</translation>
+        </message>
+        <message>
+            <source>hub</source>
+            <translation>Hub</translation>
+        </message>
+        <message>
+            <source>storage</source>
+            <translation>Speicher</translation>
+        </message>
+        <message>
+            <source>webcam</source>
+            <translation>Webcam</translation>
+        </message>
+        <message>
+            <source>sound device</source>
+            <translation>Tongerät</translation>
+        </message>
+        <message>
+            <source>card reader</source>
+            <translation>Kartenleser</translation>
+        </message>
+        <message>
+            <source>security key</source>
+            <translation>Sicherheitsschlüssel</translation>
+        </message>
+        <message>
+            <source>phone</source>
+            <translation>Telefon</translation>
+        </message>
+        <message>
+            <source>serial adapter</source>
+            <translation>serieller Adapter</translation>
+        </message>
+        <message>
+            <source>network adapter</source>
+            <translation>Netzwerkadapter</translation>
+        </message>
+        <message>
+            <source>Bluetooth adapter</source>
+            <translation>Bluetooth-Adapter</translation>
+        </message>
+        <message>
+            <source>printer</source>
+            <translation>Drucker</translation>
+        </message>
+        <message>
+            <source>controller</source>
+            <translation>Controller</translation>
+        </message>
+        <message>
+            <source>combined device</source>
+            <translation>Kombigerät</translation>
+        </message>
+        <message>
+            <source>display adapter</source>
+            <translation>Grafikadapter</translation>
+        </message>
+        <message>
+            <source>part</source>
+            <translation>Bauteil</translation>
+        </message>
+        <message>
+            <source>device</source>
+            <translation>Gerät</translation>
+        </message>
+        <message>
+            <source>Unnamed</source>
+            <translation>Ohne Namen</translation>
+        </message>
+        <message>
+            <source>{name} {kind}</source>
+            <translation>{name} ({kind})</translation>
+        </message>
+        <message>
+            <source>In use, read only</source>
+            <translation>In Benutzung, nur lesen</translation>
+        </message>
+        <message>
+            <source>In use</source>
+            <translation>In Benutzung</translation>
+        </message>
+        <message>
+            <source>Asks you</source>
+            <translation>Fragt Sie</translation>
+        </message>
+        <message>
+            <source>Needs its code</source>
+            <translation>Braucht seinen Code</translation>
+        </message>
+        <message>
+            <source>Waiting</source>
+            <translation>Wartet</translation>
+        </message>
+        <message>
+            <source>Kept out</source>
+            <translation>Ferngehalten</translation>
+        </message>
+        <message>
+            <source>Switched off</source>
+            <translation>Abgeschaltet</translation>
+        </message>
+        <message>
+            <source>A new keyboard. It gets its code once those before it are done.</source>
+            <translation>Eine neue Tastatur. Sie bekommt ihren Code, sobald die vor ihr erledigt sind.</translation>
+        </message>
+        <message>
+            <source>A new keyboard is let in once its code, shown above, was typed on it.</source>
+            <translation>Eine neue Tastatur wird zugelassen, sobald ihr Code, der oben steht, auf ihr getippt wurde.</translation>
+        </message>
+        <message>
+            <source>It typed faster than a person can, so nothing it types is taken any more.</source>
+            <translation>Es hat schneller getippt, als ein Mensch kann, deshalb wird nichts mehr davon angenommen.</translation>
+        </message>
+        <message>
+            <source>{reason} ({rules}).</source>
+            <translation>{reason} ({rules}).</translation>
+        </message>
+        <message>
+            <source>You sent it there.</source>
+            <translation>Sie haben es dorthin geschickt.</translation>
+        </message>
+        <message>
+            <source>It can be answered once the screen is unlocked.</source>
+            <translation>Die Antwort ist möglich, sobald der Bildschirm entsperrt ist.</translation>
+        </message>
+        <message>
+            <source>your company's rule “{name}” offers the corporate computer</source>
+            <translation>die Regel „{name}“ Ihrer Firma bietet den Firmenrechner an</translation>
+        </message>
+        <message>
+            <source>your rule “{name}” offers the personal computer</source>
+            <translation>Ihre Regel „{name}“ bietet den Privatrechner an</translation>
+        </message>
+        <message>
+            <source>{offers}, and the choice is yours.</source>
+            <translation>{offers}; Sie haben die Wahl.</translation>
+        </message>
+        <message>
+            <source>; </source>
+            <translation>; </translation>
+        </message>
+        <message>
+            <source>built-in rule “{name}”</source>
+            <translation>eingebaute Regel „{name}“</translation>
+        </message>
+        <message>
+            <source>your company's rule “{name}”</source>
+            <translation>Regel „{name}“ Ihrer Firma</translation>
+        </message>
+        <message>
+            <source>your rule “{name}”</source>
+            <translation>Ihre Regel „{name}“</translation>
+        </message>
+        <message>
+            <source>, </source>
+            <translation>, </translation>
+        </message>
+        <message>
+            <source>To corporate</source>
+            <translation>An Firma</translation>
+        </message>
+        <message>
+            <source>To personal</source>
+            <translation>An Privat</translation>
+        </message>
+        <message>
+            <source>Camera allowed</source>
+            <translation>Kamera erlaubt</translation>
+        </message>
+        <message>
+            <source>Switch every camera off for both computers. It stays off until you switch it on again.</source>
+            <translation>Jede Kamera für beide Rechner ausschalten. Sie bleibt aus, bis Sie sie wieder einschalten.</translation>
+        </message>
+        <message>
+            <source>Camera off</source>
+            <translation>Kamera aus</translation>
+        </message>
+        <message>
+            <source>Let rules and answers decide about cameras again.</source>
+            <translation>Wieder Regeln und Antworten über Kameras entscheiden lassen.</translation>
+        </message>
+        <message>
+            <source>Microphone allowed</source>
+            <translation>Mikrofon erlaubt</translation>
+        </message>
+        <message>
+            <source>Switch every microphone off for both computers. It stays off until you switch it on again.</source>
+            <translation>Jedes Mikrofon für beide Rechner ausschalten. Es bleibt aus, bis Sie es wieder einschalten.</translation>
+        </message>
+        <message>
+            <source>Microphone off</source>
+            <translation>Mikrofon aus</translation>
+        </message>
+        <message>
+            <source>Let rules and answers decide about microphones again.</source>
+            <translation>Wieder Regeln und Antworten über Mikrofone entscheiden lassen.</translation>
+        </message>
+        <message>
+            <source>Corporate computer</source>
+            <translation>Firmenrechner</translation>
+        </message>
+        <message>
+            <source>Personal computer</source>
+            <translation>Privatrechner</translation>
+        </message>
+        <message>
+            <source>Twinhull · this laptop</source>
+            <translation>Twinhull · dieser Laptop</translation>
+        </message>
+        <message>
+            <source>Not set up</source>
+            <translation>Nicht eingerichtet</translation>
+        </message>
+        <message>
+            <source>Choose a passphrase and this computer is made ready for you.</source>
+            <translation>Wählen Sie eine Passphrase, dann wird dieser Rechner eingerichtet.</translation>
+        </message>
+        <message>
+            <source>Locked</source>
+            <translation>Gesperrt</translation>
+        </message>
+        <message>
+            <source>Type your passphrase to open and start it.</source>
+            <translation>Mit Ihrer Passphrase wird er entsperrt und gestartet.</translation>
+        </message>
+        <message>
+            <source>Off</source>
+            <translation>Aus</translation>
+        </message>
+        <message>
+            <source>It is off. Start it whenever you need it.</source>
+            <translation>Er ist aus. Starten Sie ihn, wenn Sie ihn brauchen.</translation>
+        </message>
+        <message>
+            <source>Starting</source>
+            <translation>Startet</translation>
+        </message>
+        <message>
+            <source>It is starting. This can take a minute.</source>
+            <translation>Er startet. Das kann eine Minute dauern.</translation>
+        </message>
+        <message>
+            <source>Running</source>
+            <translation>Läuft</translation>
+        </message>
+        <message>
+            <source>It is running. Open its screen to use it.</source>
+            <translation>Er läuft. Öffnen Sie seinen Bildschirm, um ihn zu benutzen.</translation>
+        </message>
+        <message>
+            <source>Paused</source>
+            <translation>Angehalten</translation>
+        </message>
+        <message>
+            <source>It is paused and uses no processor time.</source>
+            <translation>Er ist angehalten und braucht keine Rechenzeit.</translation>
+        </message>
+        <message>
+            <source>Shutting down</source>
+            <translation>Fährt herunter</translation>
+        </message>
+        <message>
+            <source>It is shutting down and saving its work.</source>
+            <translation>Er fährt herunter und sichert seine Arbeit.</translation>
+        </message>
+        <message>
+            <source>Problem</source>
+            <translation>Problem</translation>
+        </message>
+        <message>
+            <source>It stopped because of a problem. You can start it again.</source>
+            <translation>Er ist wegen eines Problems ausgefallen. Sie können ihn wieder starten.</translation>
+        </message>
+        <message>
+            <source>Not connected to the company. Nothing can leave the corporate computer.</source>
+            <translation>Nicht mit der Firma verbunden. Nichts kann den Firmenrechner verlassen.</translation>
+        </message>
+        <message>
+            <source>Connecting</source>
+            <translation>Verbindet</translation>
+        </message>
+        <message>
+            <source>Connecting. Nothing leaves outside the tunnel meanwhile.</source>
+            <translation>Verbindung wird hergestellt. Auch solange geht nichts am Tunnel vorbei hinaus.</translation>
+        </message>
+        <message>
+            <source>Connected</source>
+            <translation>Verbunden</translation>
+        </message>
+        <message>
+            <source>Everything the corporate computer sends goes through the tunnel.</source>
+            <translation>Alles, was der Firmenrechner sendet, geht durch den Tunnel.</translation>
+        </message>
+        <message>
+            <source>Blocked</source>
+            <translation>Geschlossen</translation>
+        </message>
+        <message>
+            <source>The corporate computer's network is shut for safety.</source>
+            <translation>Das Netz des Firmenrechners ist zur Sicherheit geschlossen.</translation>
+        </message>
+        <message>
+            <source>The connection failed. Nothing leaves outside the tunnel.</source>
+            <translation>Die Verbindung ist gescheitert. Nichts geht am Tunnel vorbei hinaus.</translation>
+        </message>
+        <message>
+            <source>never</source>
+            <translation>nie</translation>
+        </message>
+        <message>
+            <source>one second ago</source>
+            <translation>vor einer Sekunde</translation>
+        </message>
+        <message>
+            <source>{n} seconds ago</source>
+            <translation>vor {n} Sekunden</translation>
+        </message>
+        <message>
+            <source>{n} minutes ago</source>
+            <translation>vor {n} Minuten</translation>
+        </message>
+        <message>
+            <source>{n} hours ago</source>
+            <translation>vor {n} Stunden</translation>
+        </message>
+        <message>
+            <source>{n} days ago</source>
+            <translation>vor {n} Tagen</translation>
+        </message>
+        <message>
+            <source>1 processor</source>
+            <translation>1 Prozessor</translation>
+        </message>
+        <message>
+            <source>{n} processors</source>
+            <translation>{n} Prozessoren</translation>
+        </message>
+        <message>
+            <source>1 hour</source>
+            <translation>1 Stunde</translation>
+        </message>
+        <message>
+            <source>{n} hours</source>
+            <translation>{n} Stunden</translation>
+        </message>
+        <message>
+            <source>Separation by the processor</source>
+            <translation>Trennung durch den Prozessor</translation>
+        </message>
+        <message>
+            <source>Confinement of each computer</source>
+            <translation>Einschluss jedes Rechners</translation>
+        </message>
+        <message>
+            <source>Memory that reaches the disk</source>
+            <translation>Speicherinhalt auf der Festplatte</translation>
+        </message>
+        <message>
+            <source>Disk encryption</source>
+            <translation>Verschlüsselung der Festplatte</translation>
+        </message>
+        <message>
+            <source>Memory access of devices</source>
+            <translation>Speicherzugriff von Geräten</translation>
+        </message>
+        <message>
+            <source>Interrupts of devices</source>
+            <translation>Interrupts von Geräten</translation>
+        </message>
+        <message>
+            <source>Crash dumps</source>
+            <translation>Absturzabbilder</translation>
+        </message>
+        <message>
+            <source>Processor flaws</source>
+            <translation>Schwachstellen des Prozessors</translation>
+        </message>
+        <message>
+            <source>Security chip (TPM)</source>
+            <translation>Sicherheitschip (TPM)</translation>
+        </message>
+        <message>
+            <source>Locked system kernel</source>
+            <translation>Gesperrter Systemkern</translation>
+        </message>
+        <message>
+            <source>Wiping of freed memory</source>
+            <translation>Löschen freigegebenen Speichers</translation>
+        </message>
+        <message>
+            <source>Service that runs both computers</source>
+            <translation>Dienst, der beide Rechner betreibt</translation>
+        </message>
+        <message>
+            <source>The corporate computer is locked.</source>
+            <translation>Der Firmenrechner ist gesperrt.</translation>
+        </message>
+        <message>
+            <source>The company has not been heard of.</source>
+            <translation>Von der Firma war nichts zu hören.</translation>
+        </message>
+        <message>
+            <source>Ask your company; what was on the corporate computer is gone.</source>
+            <translation>Fragen Sie Ihre Firma; was auf dem Firmenrechner war, ist weg.</translation>
+        </message>
+        <message>
+            <source>Connect this laptop to the internet and wait; nothing of the corporate computer is lost.</source>
+            <translation>Verbinden Sie diesen Laptop mit dem Internet und warten Sie; vom Firmenrechner ist nichts verloren.</translation>
+        </message>
+        <message>
+            <source>Its own computer</source>
+            <translation>Eigener Rechner</translation>
+        </message>
+        <message>
+            <source>Gets {memory} of memory, {cpus} and {disk} GB of disk.</source>
+            <translation>Bekommt {memory} Arbeitsspeicher, {cpus} und {disk} GB Speicherplatz.</translation>
+        </message>
+        <message>
+            <source>Network</source>
+            <translation>Netz</translation>
+        </message>
+        <message>
+            <source>All of the corporate computer's traffic goes through the company.</source>
+            <translation>Aller Datenverkehr des Firmenrechners geht durch die Firma.</translation>
+        </message>
+        <message>
+            <source>The corporate computer reaches one company network and nothing else.</source>
+            <translation>Der Firmenrechner erreicht ein Netz der Firma und sonst nichts.</translation>
+        </message>
+        <message>
+            <source>The corporate computer reaches {n} company networks and nothing else.</source>
+            <translation>Der Firmenrechner erreicht {n} Netze der Firma und sonst nichts.</translation>
+        </message>
+        <message>
+            <source>Devices</source>
+            <translation>Geräte</translation>
+        </message>
+        <message>
+            <source>Always go to it: {require}. May go to it: {allow}. Never: {deny}.</source>
+            <translation>Immer an ihn: {require}. Darf an ihn: {allow}. Nie: {deny}.</translation>
+        </message>
+        <message>
+            <source>{n} kind</source>
+            <translation>{n} Art</translation>
+        </message>
+        <message>
+            <source>{n} kinds</source>
+            <translation>{n} Arten</translation>
+        </message>
+        <message>
+            <source>No device you plug in goes to the corporate computer.</source>
+            <translation>Kein angestecktes Gerät geht an den Firmenrechner.</translation>
+        </message>
+        <message>
+            <source>Copy out of it</source>
+            <translation>Herauskopieren</translation>
+        </message>
+        <message>
+            <source>Copy into it</source>
+            <translation>Hineinkopieren</translation>
+        </message>
+        <message>
+            <source>Without contact</source>
+            <translation>Ohne Kontakt</translation>
+        </message>
+        <message>
+            <source>After {hours} offline it locks; later its keys are to be destroyed.</source>
+            <translation>Nach {hours} ohne Verbindung sperrt er sich; später sollen seine Schlüssel vernichtet werden.</translation>
+        </message>
+        <message>
+            <source>After {hours} offline it locks. Nothing of it is lost.</source>
+            <translation>Nach {hours} ohne Verbindung sperrt er sich. Nichts davon geht verloren.</translation>
+        </message>
+        <message>
+            <source>What it sees</source>
+            <translation>Was sie sieht</translation>
+        </message>
+        <message>
+            <source>Reports about the corporate computer: {items}.</source>
+            <translation>Meldungen über den Firmenrechner: {items}.</translation>
+        </message>
+        <message>
+            <source>Nothing is reported.</source>
+            <translation>Nichts wird gemeldet.</translation>
+        </message>
+        <message>
+            <source>allowed</source>
+            <translation>erlaubt</translation>
+        </message>
+        <message>
+            <source>you are asked</source>
+            <translation>Sie werden gefragt</translation>
+        </message>
+        <message>
+            <source>not allowed</source>
+            <translation>nicht erlaubt</translation>
+        </message>
+        <message>
+            <source>Clipboard: {clipboard}; files: {files}; links: {links}.</source>
+            <translation>Zwischenablage: {clipboard}; Dateien: {files}; Links: {links}.</translation>
+        </message>
+    </context>
+</TS>
