@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +30,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def rewrite_golden(request: pytest.FixtureRequest) -> bool:
     """Whether golden files are to be written."""
     return bool(request.config.getoption("--rewrite-golden"))
+
+
+@pytest.fixture
+def passable() -> Iterator[Path]:
+    """A directory that other users may pass through.
+
+    Not below pytest's own: each pytest that starts on the machine closes that to other users anew.
+    """
+    with tempfile.TemporaryDirectory(prefix="th-") as directory:
+        Path(directory).chmod(0o755)
+        yield Path(directory)
 
 
 @pytest.fixture

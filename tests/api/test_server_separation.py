@@ -18,11 +18,9 @@ USER = "nobody"
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[FleetServer]:
+def server(passable: Path) -> Iterator[FleetServer]:
     """Made by root for an unprivileged user, and run as that user."""
-    for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        parent.chmod(parent.stat().st_mode | 0o011)
-    fleet = FleetServer(tmp_path / "server", init=("--owner", USER))
+    fleet = FleetServer(passable / "server", init=("--owner", USER))
     user = pwd.getpwnam(USER)
     listen = ["serve", "--listen", "127.0.0.1:0"]
     fleet.running = LoggedProcess(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -55,13 +54,3 @@ def both_running(laptop: Laptop) -> Laptop:
     for partition in ("corporate", "personal"):
         laptop.ensure_running(partition)
     return laptop
-
-
-@pytest.fixture
-def scratch(tmp_path: Path) -> Path:
-    """A directory that other users may pass through."""
-    tmp_path.chmod(0o755)
-    for parent in list(tmp_path.parents)[:3]:
-        if parent != Path("/tmp"):  # noqa: S108 - only compared
-            parent.chmod(0o755)
-    return tmp_path

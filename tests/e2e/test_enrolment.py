@@ -22,11 +22,11 @@ WIREGUARD_KEY = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
 
 
 @pytest.fixture
-def second_laptop(laptop: Laptop, scratch: Path) -> Iterator[FetchClient]:
+def second_laptop(laptop: Laptop, passable: Path) -> Iterator[FetchClient]:
     """Another laptop's fetch, with nothing in its directory yet."""
-    socket = scratch / "fetch.sock"
+    socket = passable / "fetch.sock"
     process = subprocess.Popen(
-        ["/opt/twinhull/venv/bin/twinhull-fetch", "serve", "--dir", scratch / "fetch", "--socket", socket],
+        ["/opt/twinhull/venv/bin/twinhull-fetch", "serve", "--dir", passable / "fetch", "--socket", socket],
         stderr=subprocess.DEVNULL,
     )
     wait_for(socket.exists, "the second laptop's fetch to listen")
@@ -103,8 +103,8 @@ def test_the_command_line_says_it_in_one_sentence(laptop: Laptop) -> None:
     assert "Traceback" not in elsewhere.stderr
 
 
-def test_an_answer_file_asked_again_changes_nothing(both_running: Laptop, scratch: Path) -> None:
-    answers = scratch / "answers.json"
+def test_an_answer_file_asked_again_changes_nothing(both_running: Laptop, passable: Path) -> None:
+    answers = passable / "answers.json"
     answers.write_text(
         json.dumps({"url": URL, "token": mint(both_running), "passphrase_personal": "not the one it has"})
     )

@@ -83,14 +83,14 @@ def used(*steps: Callable[[], None]) -> Iterator[None]:
 class Laws:
     """What the users do, and what has to hold of each answer they get."""
 
-    def __init__(self, laptop: Laptop, chance: random.Random, scratch: Path) -> None:
+    def __init__(self, laptop: Laptop, chance: random.Random, passable: Path) -> None:
         self.laptop = laptop
         self.corporate = laptop.guest("corporate").pid()
         self.published: dict[str, int] = {}
         self.done: Counter[tuple[str, bool]] = Counter()
         self._chance = random.Random(chance.random())  # noqa: S311 - as above
         self._document = json.loads(laptop.status().policy.document)
-        self._path = scratch / "policy.json"
+        self._path = passable / "policy.json"
 
     def act(self) -> None:
         """Do something to the personal partition."""
@@ -155,10 +155,10 @@ def kill(laptop: Laptop, program: str) -> None:
 
 
 def test_killed_at_random_moments_nothing_is_half_done(
-    both_running: Laptop, scratch: Path, seed: int, kills: int
+    both_running: Laptop, passable: Path, seed: int, kills: int
 ) -> None:
     chance = random.Random(seed)  # noqa: S311 - variety, not secrecy
-    laws = Laws(both_running, chance, scratch)
+    laws = Laws(both_running, chance, passable)
     with used(laws.act, laws.look, laws.publish):
         for _ in range(kills):
             time.sleep(chance.uniform(0.0, PAUSE_SECONDS))

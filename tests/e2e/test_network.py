@@ -65,13 +65,13 @@ def test_prove_shows_its_evidence(both_running: Laptop) -> None:
 
 
 def test_every_packet_is_wireguard_from_before_boot_until_after_shutdown(
-    laptop: Laptop, scratch: Path
+    laptop: Laptop, passable: Path
 ) -> None:
     """Also while the gateway is gone and comes back. The capture first catches a packet sent on purpose."""
     laptop.stop("personal")
     laptop.stop("corporate")
     planted, secret = secrets.token_bytes(16).hex().encode(), secrets.token_bytes(16).hex().encode()
-    with capture("th-underlay", "uplink0", scratch / "underlay.pcap") as seen:
+    with capture("th-underlay", "uplink0", passable / "underlay.pcap") as seen:
         plant = "import socket,sys;socket.socket(2,2).sendto(sys.argv[1].encode(),('198.51.100.1',9))"
         subprocess.run(
             ["ip", "netns", "exec", "th-underlay", "/usr/bin/python3", "-c", plant, planted.decode()],
