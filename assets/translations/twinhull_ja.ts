@@ -521,7 +521,7 @@
         </message>
         <message>
             <source>Devices ({n})</source>
-            <translation>デバイス（{n}）</translation>
+            <translation>デバイス {n}</translation>
         </message>
         <message>
             <source>Devices</source>

@@ -6,17 +6,19 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QCoreApplication, QLibraryInfo, QLocale, QTranslator
 from PySide6.QtGui import QKeySequence
-from PySide6.QtWidgets import QApplication, QLabel
+from PySide6.QtWidgets import QApplication, QLabel, QScrollArea, QWidget
 from pytestqt.qtbot import QtBot
 from twinhull_client.gui import language as languages
 from twinhull_client.gui.device_words import why_words
 from twinhull_client.gui.language import SOURCE, best, speak
 from twinhull_client.gui.main import main
+from twinhull_client.gui.rail import VIEWS
 from twinhull_client.gui.resources import asset
 from twinhull_client.gui.words import ago, memory_words, policy_words, size_words
 from twinhull_policy.example import example_policy
@@ -27,6 +29,8 @@ from tests.support.demonstration import demonstration_devices
 from tests.support.standin_daemon import StandInDaemon
 from tests.support.translations import LANGUAGES, Entry, extract, in_the_code, placeholders, read, source_file
 
+RAIL_EDGES = 8
+"""Frame and padding of a button in the rail, both sides, logical pixels."""
 Speak = Callable[[str], list[QTranslator]]
 
 
@@ -266,21 +270,37 @@ def test_a_sentence_ends_once(spoken: Speak) -> None:
         assert "。." not in why_words(device)
 
 
+def nothing_at_the_right(page: QWidget) -> bool:
+    """Whether all that a page scrolls is as wide as what is seen of it."""
+    return page.findChildren(QScrollArea)[0].horizontalScrollBar().maximum() == 0
+
+
 @pytest.mark.parametrize(
-    ("language", "heading", "button"),
-    [("de", "Ihre zwei Rechner", "Bildschirm öffnen"), ("ja", "2台のコンピューター", "画面を開く")],
+    ("language", "heading", "devices"),
+    [("de", "Ihre zwei Rechner", "Geräte (2)"), ("ja", "2台のコンピューター", "デバイス 2")],
 )
-def test_the_window_speaks(
+def test_the_window_speaks_and_the_smallest_shows_all_that_a_page_says(
     language: str,
     heading: str,
-    button: str,
+    devices: str,
     spoken: Speak,
     standin: StandInDaemon,
     open_window: OpenWindow,
     qtbot: QtBot,
 ) -> None:
+    """Up and down it scrolls, but nothing is at the right of what is seen, and no code is squeezed."""
     spoken(language)
+    standin.devices = demonstration_devices()
     window = open_window()
-    qtbot.waitUntil(lambda: window.status is not None, timeout=20000)
+    window.resize(1, 1)
+    qtbot.waitUntil(lambda: window.buttons["devices"].text() == devices, timeout=20000)
     assert heading in {label.text() for label in window.home.findChildren(QLabel)}
-    assert window.home.partitions["personal"].open.text() == button
+    for view, page in (("home", window.home), ("devices", window.desk.page)):
+        window.show_view(view)
+        qtbot.waitUntil(partial(nothing_at_the_right, page), timeout=5000)
+    assert {digit.height() for digit in window.desk.panel.code.digits} == {56}
+    assert window.desk.panel.code.height() == 56
+    for view in VIEWS:
+        made = window.buttons[view]
+        made.setChecked(True)  # its letters are heavier then
+        assert made.fontMetrics().horizontalAdvance(made.text()) <= made.width() - RAIL_EDGES, made.text()

@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import msgspec
 import pytest
-from PySide6.QtCore import QMessageLogContext, QRect, Qt, QtMsgType
+from PySide6.QtCore import QMessageLogContext, QPoint, QRect, Qt, QtMsgType
 from PySide6.QtGui import QColor
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QLabel, QLineEdit
@@ -391,3 +391,19 @@ def test_only_the_remark_of_the_platform_is_dropped(
     for said in (OFFSCREEN_REMARK, f"{OFFSCREEN_REMARK}!", "something unexpected"):
         show_qt_message(QtMsgType.QtWarningMsg, context, said)
     assert capsys.readouterr().err.splitlines() == [f"{OFFSCREEN_REMARK}!", "something unexpected"]
+
+
+def test_on_a_narrow_page_cards_stand_in_the_order_of_tab(window: MainWindow, qtbot: QtBot) -> None:
+    home = window.home
+    cards = [*home.partitions.values(), home.vpn, home.grade, home.policy, home.storage]
+
+    def places() -> list[QPoint]:
+        return [card.mapTo(home, QPoint()) for card in cards]
+
+    def has_columns(count: int) -> bool:
+        return len({place.x() for place in places()}) == count
+
+    for width, columns in ((1440, 2), (820, 1), (1440, 2), (820, 1)):
+        window.resize(width, 900)
+        qtbot.waitUntil(partial(has_columns, columns), timeout=5000)
+    assert [place.y() for place in places()] == sorted(place.y() for place in places())

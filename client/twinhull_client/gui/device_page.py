@@ -12,7 +12,7 @@ from twinhull_client.gui.device_row import DeviceRow
 from twinhull_client.gui.device_switches import SwitchBar
 from twinhull_client.gui.device_wishes import Verb, Wish, may_go
 from twinhull_client.gui.errors import DeviceGone
-from twinhull_client.gui.widgets import EDGE, Card, Problem, button, label, scrolling
+from twinhull_client.gui.widgets import EDGE, NARROW, Card, Problem, button, label, scrolling, turn
 from twinhull_client.gui.words import computer_name, tr
 
 MIME = "application/x-twinhull-device"
@@ -177,10 +177,9 @@ class DevicesPage(QWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        wide = self.width() >= ONE_COLUMN
-        self._columns.setDirection(
-            QBoxLayout.Direction.LeftToRight if wide else QBoxLayout.Direction.TopToBottom
-        )
+        turn(self._columns, side_by_side=self.width() >= ONE_COLUMN)
+        for row in self.rows.values():
+            row.set_narrow(self.width() < NARROW)
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
@@ -257,6 +256,7 @@ class DevicesPage(QWidget):
 
     def _new_row(self, device: DeviceInfo) -> DeviceRow:
         row = DeviceRow(device, self._colours)
+        row.set_narrow(self.width() < NARROW)
         row.wished.connect(self.wished)
         row.dragged.connect(lambda hold, row=row: self._drag(row, hold))
         self.rows[device.id] = row

@@ -8,6 +8,7 @@ from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import (
     QApplication,
+    QBoxLayout,
     QCheckBox,
     QFrame,
     QGridLayout,
@@ -30,7 +31,7 @@ from twinhull_client.gui.device_words import (
     why_words,
 )
 from twinhull_client.gui.theme import icon_pixmap
-from twinhull_client.gui.widgets import Badge, Elided, Problem, button, foreign, label
+from twinhull_client.gui.widgets import Badge, Elided, Problem, button, foreign, label, turn
 
 PICTURE = 24
 BUTTON_GAP = 8
@@ -63,16 +64,22 @@ class DeviceRow(QFrame):
         self.why = foreign("muted")
         self.problem = Problem()
         self.buttons: dict[str, QPushButton] = {}
-        row = QHBoxLayout()
-        row.setSpacing(BUTTON_GAP)
+        verbs, rest = QHBoxLayout(), QHBoxLayout()
         for verb, text in self._verbs():
             self.buttons[verb] = button(text, self._asker(verb))
-            row.addWidget(self.buttons[verb])
+            verbs.addWidget(self.buttons[verb])
         self.read_only = QCheckBox(self.tr("Read only"))
-        row.addWidget(self.read_only)
         self.more = button(self.tr("Details"), self._toggle)
-        row.addWidget(self.more)
-        row.addStretch()
+        for control in (self.read_only, self.more):
+            rest.addWidget(control)
+        self._controls = QBoxLayout(QBoxLayout.Direction.LeftToRight)
+        for line in (self._controls, verbs, rest):
+            line.setSpacing(BUTTON_GAP)
+        for line in (verbs, rest):
+            self._controls.addLayout(line)
+        verbs_and_rest = QHBoxLayout()
+        verbs_and_rest.addLayout(self._controls)
+        verbs_and_rest.addStretch()
         self.details = self._build_details()
         head = QHBoxLayout()
         head.setSpacing(12)
@@ -88,7 +95,7 @@ class DeviceRow(QFrame):
         column.setSpacing(8)
         column.addLayout(head)
         column.addWidget(self.why)
-        column.addLayout(row)
+        column.addLayout(verbs_and_rest)
         column.addWidget(self.details)
         column.addWidget(self.problem)
         self.show_info(device)
@@ -226,6 +233,10 @@ class DeviceRow(QFrame):
         if not self._busy:
             self.fail(None)
             self.wished.emit(self.wish(verb))
+
+    def set_narrow(self, narrow: bool) -> None:
+        """Whether there is little room beside the buttons."""
+        turn(self._controls, side_by_side=not narrow)
 
     def set_busy(self, busy: bool) -> None:
         """While something is done with it, its controls rest."""

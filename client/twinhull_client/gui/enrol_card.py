@@ -16,7 +16,7 @@ from twinhull_policy.trust.token import parse_token
 from twinhull_client.addresses import check_url
 from twinhull_client.cli.answers import read_answers
 from twinhull_client.gui.client import DaemonClient
-from twinhull_client.gui.widgets import Card, Problem, button, foreign, label
+from twinhull_client.gui.widgets import Card, Problem, breakable, button, foreign, label
 
 SHORTEST_WAIT_MS = 200
 """Between two questions to the daemon; it asks the server no sooner than the server wants."""
@@ -109,7 +109,8 @@ class EnrolCard(Card):
         self.values["page"].setText(prompt.verification_uri)
         self.values["code"].setText(prompt.user_code)
         self.values["server"].setText(prompt.server_fingerprint)
-        self.values["key"].setText(prompt.key_sha256)
+        self.values["key"].setText(breakable(prompt.key_sha256))  # to be compared, so all of it is seen
+        self.values["key"].setAccessibleName(prompt.key_sha256)
         self.same.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def show_waiting(self) -> None:

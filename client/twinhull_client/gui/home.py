@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
+    QBoxLayout,
     QGridLayout,
     QHBoxLayout,
     QPlainTextEdit,
@@ -25,6 +27,7 @@ from twinhull_client.gui.enrol_card import EnrolCard
 from twinhull_client.gui.partition_card import PartitionCard
 from twinhull_client.gui.widgets import (
     EDGE,
+    NARROW,
     Badge,
     Card,
     Problem,
@@ -34,6 +37,7 @@ from twinhull_client.gui.widgets import (
     label,
     scrolling,
     tip,
+    turn,
 )
 from twinhull_client.gui.words import (
     ago,
@@ -52,6 +56,8 @@ BADGE_WIDTH = 74
 """Least width of a badge before a line of text, in logical pixels: that of the longest such word."""
 LONG_LIST = 5
 """More failed checks than this make the right column the longer one, so the last card goes to the left."""
+ONE_COLUMN = 1080
+"""A page narrower than this, in logical pixels, has all cards in one column."""
 
 
 class VpnCard(Card):
@@ -328,8 +334,8 @@ class StorageCard(Card):
 
 
 class HomePage(QWidget):
-    """A head that stays, with the kill switches; under it all cards in two columns, each as tall as what it
-    says. Tab goes through the cards row by row.
+    """A head that stays, with the kill switches; under it all cards, each as tall as what it says, in two
+    columns or, where those have no room, in one. Tab goes through the cards row by row.
 
     Signals:
         devices_wanted: the person wants to see the devices.
@@ -348,7 +354,9 @@ class HomePage(QWidget):
         self.enrol = EnrolCard()
         self.partitions = {name.value: PartitionCard(name.value) for name in Partition}
         self.vpn, self.policy, self.grade, self.storage = VpnCard(), PolicyCard(), GradeCard(), StorageCard()
+        self._cards = (*self.partitions.values(), self.vpn, self.grade, self.policy, self.storage)
         self._sides = (QVBoxLayout(), QVBoxLayout())
+        self._long_list = False
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 28, 0, 0)
         outer.setSpacing(16)
@@ -361,11 +369,15 @@ class HomePage(QWidget):
         names.setSpacing(4)
         names.addWidget(label(self.tr("Your two computers"), "title"))
         names.addWidget(self.summary)
-        line = QHBoxLayout()
+        controls = QHBoxLayout()
+        controls.setSpacing(10)
+        for part in (self.devices, self.switches):
+            controls.addWidget(part, 0, Qt.AlignmentFlag.AlignTop)
+        controls.addStretch()
+        self._line = line = QBoxLayout(QBoxLayout.Direction.LeftToRight)
         line.setSpacing(10)
         line.addLayout(names, 1)
-        for part in (self.devices, self.switches):
-            line.addWidget(part, 0, Qt.AlignmentFlag.AlignTop)
+        line.addLayout(controls)
         head = QVBoxLayout()
         head.setContentsMargins(EDGE, 0, EDGE, 0)
         head.setSpacing(12)
@@ -380,14 +392,13 @@ class HomePage(QWidget):
         column.addWidget(self.lease_problem)
         column.addWidget(self.devices_problem)
         column.addWidget(self.enrol)
-        columns = QHBoxLayout()
-        columns.setSpacing(20)
-        column.addLayout(columns, 1)
+        self._columns = QHBoxLayout()
+        self._columns.setSpacing(20)
+        column.addLayout(self._columns, 1)
         for side in self._sides:
             side.setSpacing(20)
-            columns.addLayout(side, 1)
-        cards = (*self.partitions.values(), self.vpn, self.grade, self.policy, self.storage)
-        for place, card in enumerate(cards):  # Tab follows the order in which they come onto the page
+            self._columns.addLayout(side, 1)
+        for place, card in enumerate(self._cards):  # Tab follows the order in which they come onto the page
             self._sides[place % 2].addWidget(card)
         for side in self._sides:
             side.addStretch(1)
@@ -423,11 +434,26 @@ class HomePage(QWidget):
         self.policy.show_info(status.policy)
         self.grade.show_info(status.grade)
         self.storage.show_info(status)
-        long_list = sum(not check.passed for check in status.grade.checks) > LONG_LIST
-        self._put_last(self._sides[0 if long_list else 1])
+        self._long_list = sum(not check.passed for check in status.grade.checks) > LONG_LIST
+        self._place_cards()
 
-    def _put_last(self, side: QVBoxLayout) -> None:
-        if side.indexOf(self.storage) < 0:
-            for other in self._sides:
-                other.removeWidget(self.storage)
-            side.insertWidget(side.count() - 1, self.storage)  # above the stretch
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        turn(self._line, side_by_side=self.width() >= NARROW)
+        self._place_cards()
+
+    def _place_cards(self) -> None:
+        """Give every card its column."""
+        wide = self.width() >= ONE_COLUMN
+        places = [place % 2 if wide else 0 for place in range(len(self._cards))]
+        if self._long_list:
+            places[-1] = 0
+        if [self._sides[0].indexOf(card) >= 0 for card in self._cards] == [not place for place in places]:
+            return
+        self._columns.setStretch(1, int(wide))
+        for side in self._sides:
+            for card in self._cards:
+                side.removeWidget(card)
+        for place, card in zip(places, self._cards, strict=True):
+            side = self._sides[place]
+            side.insertWidget(side.count() - 1, card)  # above the stretch

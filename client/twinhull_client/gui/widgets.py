@@ -8,6 +8,7 @@ from collections.abc import Callable
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
+    QBoxLayout,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -19,6 +20,9 @@ from PySide6.QtWidgets import (
 )
 from twinhull_policy.errors import TwinhullError
 
+NARROW = 800
+"""A page narrower than this, in logical pixels, puts what is else side by side one below the other."""
+ZERO_WIDTH_SPACE = "\u200b"
 EDGE = 36
 """Room beside what is on a page, in logical pixels."""
 SCROLL_BAR = 10
@@ -40,6 +44,17 @@ def foreign(role: str = "") -> QLabel:
     made = label(role=role)
     made.setMinimumWidth(1)
     return made
+
+
+def breakable(text: str) -> str:
+    """A long word that may go on in the next line after every eight characters."""
+    return ZERO_WIDTH_SPACE.join(text[at : at + 8] for at in range(0, len(text), 8))
+
+
+def turn(layout: QBoxLayout, *, side_by_side: bool) -> None:
+    """Have what is in a layout side by side or one below the other."""
+    across, down = QBoxLayout.Direction.LeftToRight, QBoxLayout.Direction.TopToBottom
+    layout.setDirection(across if side_by_side else down)
 
 
 def tip(widget: QWidget, text: str) -> None:

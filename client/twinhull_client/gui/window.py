@@ -41,6 +41,13 @@ HOLD_MS = 450
 """How long a chord's modifiers are held before the chords are shown: longer than it takes to press one."""
 
 
+class Pages(QStackedWidget):
+    """The pages; each scrolls, so what is above them gets the height that its words need."""
+
+    def hasHeightForWidth(self) -> bool:
+        return False
+
+
 class MainWindow(QMainWindow):
     """Everything a person sees.
 
@@ -73,7 +80,7 @@ class MainWindow(QMainWindow):
         self.enrol_desk = EnrolDesk(client, self.home.enrol)
         self.unreachable.set_colour(self.colours["muted"])
         self.screens_page = ScreensPage(self.screens)
-        self.pages = QStackedWidget()
+        self.pages = Pages()
         self.pages.setObjectName("pages")
         self.pages.setMinimumHeight(LEAST_PAGE)
         for page in (self.unreachable, self.home, self.screens_page, self.desk.page, self.log):
