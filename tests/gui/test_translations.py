@@ -140,6 +140,10 @@ OWN = 'def tr(text):\n    return QCoreApplication.translate("own", text)\n'
             OWN + 'class A:\n    def f(self):\n        return self.tr("One"), tr("Two")',
             [("A", "One"), ("own", "Two")],
         ),
+        (
+            OWN + 'a = label(tr("One"), "muted"), label(role="muted"), label(f"{b}: {c}"), tip(d, e)',
+            [("own", "One")],
+        ),
         ('class A:\n    class B:\n        def f(self):\n            self.tr("One")', [("B", "One")]),
     ],
 )
@@ -167,6 +171,10 @@ def test_the_extractor_finds(code: str, keys: list[translations.Key]) -> None:
         "class A:\n    def f(self):\n        return map(self.tr, self.b)",
         "class A:\n    def f(self):\n        return self.tr(self.b)",
         'def f(self):\n    return self.tr("One")',
+        'a = label("One")',
+        'a = label(f"{b} waits")',
+        'a.setText("One")',
+        'tip(a, "One")',
     ],
 )
 def test_the_extractor_names_what_it_cannot_follow(code: str) -> None:

@@ -31,6 +31,7 @@ German says "Sie" or nothing. Japanese ends sentences in です or ます; names
 from __future__ import annotations
 
 import ast
+import re
 import string
 import subprocess
 import sys
@@ -47,6 +48,17 @@ FOLDER = ROOT / "assets" / "translations"
 LANGUAGES = ("de", "ja")
 LRELEASE = Path(PySide6.__file__).parent / "lrelease"
 LRELEASE_SECONDS = 60.0
+
+SHOWING = frozenset(
+    {
+        *("QAction", "QCheckBox", "QLabel", "QPushButton", "addAction", "button", "label", "say", "tip"),
+        *("setAccessibleName", "setPlaceholderText", "setPlainText", "setText", "setToolTip"),
+        "setWindowTitle",
+    }
+)
+"""Calls that show or speak their first argument, or, as tip does, their second."""
+UNTRANSLATED = frozenset({"Twinhull"})
+LETTER = re.compile(r"[^\W\d_]")
 
 Key = tuple[str, str]
 """Context and English text."""
@@ -96,6 +108,10 @@ class _Module(ast.NodeVisitor):
                 self._take(node, self.context, "no tr with a context is defined or imported here")
             case ast.Attribute(value=ast.Name(id="self"), attr="tr"):
                 self._take(node, self._class, "self.tr outside a class")
+            case ast.Name(id=name) | ast.Attribute(attr=name) if name in SHOWING and _shown(
+                node.args[name == "tip" :]
+            ):
+                self._fault(node, "a text is shown that is not translated")
         self.generic_visit(node)
 
     def visit_Name(self, node: ast.Name) -> None:
@@ -119,6 +135,19 @@ class _Module(ast.NodeVisitor):
 
     def _fault(self, node: ast.expr, why: str) -> None:
         self.found.faults.append(f"{self.name}:{node.lineno}: {why}")
+
+
+def _shown(arguments: list[ast.expr]) -> bool:
+    """Whether the first of them is a text, or one with gaps, that has words of its own."""
+    match arguments:
+        case [ast.JoinedStr(values=parts), *_]:
+            pass
+        case [part, *_]:
+            parts = [part]
+        case _:
+            return False
+    words = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+    return any(LETTER.search(word) and word not in UNTRANSLATED for word in words)
 
 
 def _own_context(tree: ast.Module) -> str | None:
