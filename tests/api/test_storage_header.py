@@ -21,6 +21,8 @@ from tests.support.hypervisor import PASSPHRASE, QUICK, make_base, passable_dire
 from tests.support.killed import killed_before
 
 MIB = 1024**2
+CORE, MACHINE = 65534, 65533
+"""Users without privileges."""
 
 
 @pytest.fixture(scope="module")
@@ -201,3 +203,39 @@ def test_no_header_is_a_surprise(tmp_path_factory: pytest.TempPathFactory, start
         except header.BadHeader:
             continue
         raise AssertionError("a header without LUKS was taken")
+
+
+def test_a_disk_that_was_left_to_its_machine_still_opens(made: Path, passable: Path) -> None:
+    """A libvirtd that was killed does not give it back; then nobody but QEMU can look at its header."""
+    directory = passable / "volume"
+    shutil.copytree(made / "one", directory)
+    for path in (directory, *directory.iterdir()):
+        os.chown(path, CORE, CORE)
+    volume = QemuLuksVolume(Partition.PERSONAL, directory, cost=QUICK)
+    os.chown(volume.paths.overlay, MACHINE, MACHINE)
+    assert as_user(CORE, volume.check_header) == ""
+    assert as_user(CORE, partial(volume.unlock, PASSPHRASE)) == ""
+    assert as_user(CORE, partial(volume.unlock, b"not this one")) == "WrongPassphrase"
+    assert as_user(CORE, volume.restore_header) == "HeaderLost"
+
+
+def as_user(user: int, action: Callable[[], object]) -> str:
+    """What a user without privileges gets: the name of the error, or nothing."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        told = ""
+        try:
+            os.setgroups([])
+            os.setresgid(user, user, user)
+            os.setresuid(user, user, user)
+            action()
+        except BaseException as error:
+            told = type(error).__name__
+        os.write(writing, told.encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        told = pipe.read().decode()
+    os.waitpid(child, 0)
+    return told

@@ -293,13 +293,24 @@ class QemuLuksVolume:
     def check_header(self) -> None:
         """Before anybody is asked for a secret: whether the disk's own header is the one that was backed up.
 
+        A libvirtd that was killed may leave the disk to its machine's user when the machine stops. Then only
+        QEMU can read it, which opens nothing by a wrong header either.
+
         Raises:
             NoVolume: there is none.
             HeaderDamaged: it was zeroed, swapped or otherwise changed.
+            VolumeFailed: it cannot be read.
         """
         self.require()
-        if not self._in_flux() and not header.is_whole(self._paths.overlay, self._paths.directory):
-            raise HeaderDamaged(partition=self._partition.value)
+        try:
+            if self._in_flux() or header.is_whole(self._paths.overlay, self._paths.directory):
+                return
+        except PermissionError:
+            logger.warning("the header of %s cannot be looked at: the disk is its machine's", self._partition)
+            return
+        except OSError as error:
+            raise VolumeFailed(partition=self._partition.value, reason=error.strerror or "") from error
+        raise HeaderDamaged(partition=self._partition.value)
 
     def restore_header(self) -> None:
         """Put the verified backup of the disk's own header back; nothing to do while it is whole.
@@ -308,13 +319,13 @@ class QemuLuksVolume:
             NoVolume, HeaderLost: nothing was changed.
         """
         self.require()
-        if self._in_flux() or header.is_whole(self._paths.overlay, self._paths.directory):
-            return
-        found = header.backups(self._paths.directory)
-        if len(found) != 1:
-            detail = f"there are {len(found)} whole backups, and one is needed"
-            raise HeaderLost(partition=self._partition.value, detail=detail)
         try:
+            if self._in_flux() or header.is_whole(self._paths.overlay, self._paths.directory):
+                return
+            found = header.backups(self._paths.directory)
+            if len(found) != 1:
+                detail = f"there are {len(found)} whole backups, and one is needed"
+                raise HeaderLost(partition=self._partition.value, detail=detail)
             header.put_back(found[0], self._paths.overlay)
         except (header.BadHeader, OSError) as error:
             raise HeaderLost(partition=self._partition.value, detail=error) from error
