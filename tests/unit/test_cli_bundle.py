@@ -40,6 +40,7 @@ def test_of_the_personal_partition_it_has_the_state_alone() -> None:
     assert part.image
     assert part.memory_mib
     text = bundle(told(), nothing)
+    assert part.image not in text
     begin = text.index('"name": "personal"')
     shown = text[begin : text.index("}", begin)]
     assert '"state": "running"' in shown

@@ -153,7 +153,8 @@ def _status(status: Status | TwinhullError) -> str:
         part if part.name == "corporate" else PartitionInfo(name=part.name, state=part.state)
         for part in status.partitions
     ]
-    return _json(msgspec.structs.replace(status, owner_phrase="", partitions=partitions))
+    images = [image for image in status.images if image.partition == "corporate"]
+    return _json(msgspec.structs.replace(status, owner_phrase="", partitions=partitions, images=images))
 
 
 def _devices(devices: list[DeviceInfo] | TwinhullError) -> str:

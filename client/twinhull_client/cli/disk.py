@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
+from twinhull_policy.api.types import UnlockKind
 from twinhull_policy.names import Partition
 
 from twinhull_client.cli import output, secrets, sheet
@@ -36,7 +37,6 @@ Output = Annotated[
     Path | None,
     typer.Option("--output", metavar="FILE", help="Write the code into a new FILE to print, and not here."),
 ]
-UnlockKind = Literal["passphrase", "recovery-code"]
 KINDS = {
     "passphrase": "a passphrase",
     "recovery-code": "the recovery code",

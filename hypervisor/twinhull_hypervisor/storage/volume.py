@@ -305,8 +305,7 @@ class QemuLuksVolume:
         try:
             if self._in_flux() or header.is_whole(self._paths.overlay, self._paths.directory):
                 return
-        except PermissionError:
-            logger.warning("the header of %s cannot be looked at: the disk is its machine's", self._partition)
+        except PermissionError:  # whoever opens it is told in the log, once and not at each look
             return
         except OSError as error:
             raise VolumeFailed(partition=self._partition.value, reason=error.strerror or "") from error
