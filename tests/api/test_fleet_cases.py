@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import ssl
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -72,6 +74,24 @@ async def test_a_herd_comes_back_without_an_error(server: FleetServer, tmp_path:
             assert b"event: statement" in await stream.content.readany()
 
     await asyncio.gather(*(comes_back(laptops[number % 3]) for number in range(HERD)))
+
+
+def test_a_stream_that_is_left_leaves_no_connection(tmp_path: Path) -> None:
+    """An answer that nobody reads on, of a server that says nothing more: its connection ends with the client."""
+
+    async def leave(web: HttpsServer) -> None:
+        async with FleetClient(web.url, ssl.create_default_context(cafile=web.ca)) as client:
+            with pytest.raises(BadServerAnswer):
+                await client.get("/body", 10)
+
+    with HttpsServer(tmp_path) as web:
+        web.files["body"] = b"x" * 5000
+        web.misbehave("body", "drip", seconds=0.05)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ResourceWarning)
+            asyncio.run(leave(web))
+            gc.collect()
+    assert [str(warning.message) for warning in caught] == []
 
 
 async def test_a_server_killed_while_it_pushes(server: FleetServer, tmp_path: Path) -> None:

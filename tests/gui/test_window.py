@@ -331,6 +331,9 @@ def test_a_page_to_sign_in_on_is_shown_and_widens_nothing(
         qtbot.waitUntil(partial(_reads, card.portal, f"Sign-in page: {page}"), timeout=20000)
         assert not card.portal.isHidden()
         assert "sign in first" in card.sentence.text()
+        layout = card.layout()
+        assert layout is not None
+        layout.activate()  # rows within it keep the sizes of before until Qt comes to lay the card out
         widths.append(card.minimumSizeHint().width())
     assert widths[0] == widths[1]
     standin.status = msgspec.structs.replace(standin.status, vpn=VpnInfo(state="up"))

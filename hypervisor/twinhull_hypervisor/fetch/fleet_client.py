@@ -120,12 +120,26 @@ class FleetClient:
         arguments: dict[str, Any] = {"data": body, "headers": headers, "allow_redirects": False}
         try:
             async with self._session.request(method, f"{self.server}{path}", **arguments) as response:
-                yield response
+                try:
+                    yield response
+                finally:
+                    _cut(response)
         except aiohttp.ClientConnectorCertificateError as error:
             raise WrongServer from error
         except (aiohttp.ClientError, OSError) as error:
             detail = str(error) or type(error).__name__
             raise ServerUnreachable(server=self.server, detail=detail) from error
+
+
+def _cut(response: aiohttp.ClientResponse) -> None:
+    """End the connection of an answer that is not read to its end.
+
+    Closing it would wait for the server's part of the TLS shutdown, half a minute from one that is silent
+    (asyncio's ``ssl_shutdown_timeout``), with the descriptor held and nobody awaiting it.
+    """
+    connection = response.connection  # none once the answer was read whole
+    if connection is not None and connection.transport is not None:
+        connection.transport.abort()
 
 
 async def _bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
