@@ -44,6 +44,7 @@ from twinhull_policy.api.types import (
     KeySlot,
     KillSwitch,
     Log,
+    SnapshotInfo,
     Status,
     UnlockKind,
     VpnProof,
@@ -125,6 +126,24 @@ class Daemon:
     async def reset_partition(self, name: str) -> None:
         """Throw away everything a stopped partition wrote."""
         await _answer(lambda: self.proxy.reset_partition(name))
+
+    async def snapshots(self, name: str) -> list[SnapshotInfo]:
+        """The states that a partition can go back to, oldest first."""
+        return _decode(await _answer(lambda: self.proxy.list_snapshots(name)), list[SnapshotInfo])
+
+    async def snapshot_partition(self, name: str, title: str) -> SnapshotInfo:
+        """Keep a partition's disk as it is."""
+        return _decode(await _answer(lambda: self.proxy.snapshot_partition(name, title)), SnapshotInfo)
+
+    async def roll_back_partition(self, name: str, snapshot: str, passphrase: str) -> SnapshotInfo:
+        """Go back to a snapshot; what was there, as a snapshot. An empty passphrase as for a start."""
+        with secret_pipe(passphrase, "passphrase") as pipe:
+            answer = await _answer(lambda: self.proxy.roll_back_partition(name, snapshot, pipe))
+            return _decode(answer, SnapshotInfo)
+
+    async def remove_snapshot(self, name: str, snapshot: str) -> None:
+        """Remove a snapshot for good."""
+        await _answer(lambda: self.proxy.remove_snapshot(name, snapshot))
 
     async def key_slots(self, name: str) -> list[KeySlot]:
         """What opens a partition's volume."""

@@ -180,6 +180,15 @@ class FileNotWritable(TwinhullError):
     next_step = "Name a file that does not exist yet, in a directory of yours; nothing was changed."
 
 
+class NothingToGoBackTo(TwinhullError):
+    """The {partition} partition has no {what} to go back to."""
+
+    code = "TH-CLI-024"
+    next_step = (
+        "'twinhull partition snapshot' makes one; 'twinhull partition snapshots' lists those there are."
+    )
+
+
 class Unexpected(TwinhullError):
     """Twinhull met an error nobody foresaw ({kind})."""
 

@@ -104,6 +104,12 @@ def test_status_of_a_fresh_machine(standin: StandInDaemon) -> None:
             ("recover_volume", ("corporate", PASSPHRASE, NEW)),
         ),
         ("disk rotate personal --yes --passphrase-file -", ("rotate_volume_key", ("personal", PASSPHRASE))),
+        ("partition snapshot personal --name before", ("snapshot_partition", ("personal", "before"))),
+        ("partition snapshots corporate", ("list_snapshots", ("corporate",))),
+        (
+            "partition rollback personal s-01234567 --passphrase-file -",
+            ("roll_back_partition", ("personal", "s-01234567", PASSPHRASE)),
+        ),
         ("disk restore-header personal", ("restore_header", ("personal",))),
         ("disk escrow corporate", ("get_escrow", ("corporate",))),
         ("device attach 1-2 corporate", ("attach_device", ("1-2", "corporate", False))),
@@ -132,6 +138,32 @@ def test_what_is_asked_of_the_daemon(
     assert PASSPHRASE not in done.stdout
     assert NEW not in done.stdout
     assert TOKEN not in done.stdout
+
+
+def test_back_and_forward(standin: StandInDaemon) -> None:
+    """The last snapshot asked for unless one is named, and with --undo what the last rollback has kept."""
+    secret = ("--passphrase-file", "-")
+    refused = twinhull("partition", "rollback", "personal", *secret, stdin=PASSPHRASE)
+    assert (refused.returncode, "TH-CLI-024" in refused.stderr) == (1, True)
+    for title in ("older", "newer\x1b[31m"):
+        twinhull("partition", "snapshot", "personal", "--name", title)
+    made = msgspec.json.decode(twinhull("partition", "snapshots", "personal", "--json").stdout)
+    assert [(one["id"], one["kind"]) for one in made] == [("s-00000000", "asked"), ("s-00000001", "asked")]
+    standin.calls.clear()
+    kept = msgspec.json.decode(
+        twinhull("partition", "rollback", "personal", *secret, "--json", stdin=PASSPHRASE).stdout
+    )
+    assert (kept["id"], kept["kind"]) == ("s-00000002", "rollback")
+    twinhull("partition", "rollback", "personal", "--undo", *secret, stdin=PASSPHRASE)
+    assert [call[1][1] for call in standin.calls if call[0] == "roll_back_partition"] == [
+        "s-00000001",
+        "s-00000002",
+    ]
+    shown = twinhull("partition", "snapshots", "personal", "--remove", "s-00000000").stdout.splitlines()
+    assert [line.split()[-1] for line in shown[1:-1]] == ["MiB"] * 3
+    assert "s-00000000" not in "".join(shown)
+    assert "\x1b" not in "".join(shown)
+    assert shown[-1].startswith("now")
 
 
 CODED = [

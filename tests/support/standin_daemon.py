@@ -36,6 +36,8 @@ from twinhull_policy.api.types import (
     Log,
     LogEntry,
     PartitionState,
+    SnapshotInfo,
+    SnapshotKind,
     VpnCanary,
     VpnProof,
 )
@@ -87,6 +89,7 @@ class StandInDaemon(DaemonInterface):
             KeySlot(id="0123456789abcdef", kind="passphrase"),
             KeySlot(id="fedcba9876543210", kind="escrow", escrow_key="A" * 43 + "="),
         ]
+        self.snapshots: list[SnapshotInfo] = []
         self.recovery_code = to_words(bytes(16))
         """What is handed out whenever a code is made."""
         self.escrow = Sealed(
@@ -222,6 +225,34 @@ class StandInDaemon(DaemonInterface):
     async def reset_partition(self, name: str) -> None:
         self._record("reset_partition", name)
         self._becomes(name, "stopped")
+
+    @dbus_method_async_override()
+    async def list_snapshots(self, name: str) -> str:
+        self._record("list_snapshots", name)
+        return msgspec.json.encode(self.snapshots).decode()
+
+    @dbus_method_async_override()
+    async def snapshot_partition(self, name: str, title: str) -> str:
+        self._record("snapshot_partition", name, title)
+        return self._new_snapshot("asked", title)
+
+    @dbus_method_async_override()
+    async def roll_back_partition(self, name: str, snapshot: str, passphrase: int) -> str:
+        self._record("roll_back_partition", name, snapshot, await read_secret(passphrase))
+        return self._new_snapshot("rollback", "")
+
+    @dbus_method_async_override()
+    async def remove_snapshot(self, name: str, snapshot: str) -> None:
+        self._record("remove_snapshot", name, snapshot)
+        self.snapshots = [one for one in self.snapshots if one.id != snapshot]
+
+    def _new_snapshot(self, kind: SnapshotKind, title: str) -> str:
+        number = len(self.snapshots)
+        made = SnapshotInfo(
+            id=f"s-{number:08x}", kind=kind, name=title, at=1_790_000_000.0 + number, bytes=2**20
+        )
+        self.snapshots = [*self.snapshots, made]
+        return msgspec.json.encode(made).decode()
 
     @dbus_method_async_override()
     async def get_key_slots(self, name: str) -> str:

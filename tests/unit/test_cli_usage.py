@@ -28,7 +28,7 @@ PRINT_STATE = [
 ]
 DESIGNED = {
     "": "enroll status doctor log gui",
-    "partition": "list create start stop suspend resume reset snapshot rollback",
+    "partition": "list create start stop suspend resume reset snapshot snapshots rollback",
     "device": "list attach detach explain answer forget switch rules",
     "policy": "show example schema check explain diff",
     "vpn": "status prove",
@@ -43,8 +43,11 @@ USAGE = [
     ("partition start ../corporate", 2, "TH-CLI-009"),
     ("partition start corporate --passphrase-file /nonexistent/file", 2, "TH-CLI-008"),
     ("partition create corporate", 2, "TH-CLI-006"),
-    ("partition snapshot corporate", 1, "TH-CLI-011"),
-    ("partition rollback personal", 1, "TH-CLI-011"),
+    ("partition snapshot corporate", 3, "TH-CLI-001"),
+    ("partition snapshots net", 2, "TH-CLI-009"),
+    ("partition rollback personal", 3, "TH-CLI-001"),
+    ("partition rollback personal s-00000000 --undo", 2, "TH-CLI-009"),
+    ("partition rollback personal s-00000000 --passphrase-file /nonexistent/file", 2, "TH-CLI-008"),
     ("partition reset corporate", 1, "TH-CLI-014"),
     ("device attach 1-2", 2, "TH-CLI-009"),
     ("device attach 1-2 net", 2, "TH-CLI-009"),

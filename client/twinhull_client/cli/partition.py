@@ -11,10 +11,12 @@ from twinhull_policy.names import Partition
 from twinhull_client.cli import output, secrets
 from twinhull_client.cli.daemon import call
 from twinhull_client.cli.group import command_group
-from twinhull_client.errors import NotConfirmed, NotThereYet
+from twinhull_client.errors import BadUsage, NotConfirmed, NothingToGoBackTo
 
 if TYPE_CHECKING:
-    from twinhull_policy.api.types import PartitionInfo
+    from pathlib import Path
+
+    from twinhull_policy.api.types import PartitionInfo, SnapshotInfo, SnapshotKind
 
 app = command_group("The two computers on this laptop.")
 Name = Annotated[Partition, typer.Argument(metavar="NAME", help="corporate or personal.")]
@@ -41,11 +43,7 @@ def create(name: Name, passphrase_file: secrets.PassphraseFile = None) -> None:
 @app.command()
 def start(name: Name, passphrase_file: secrets.PassphraseFile = None) -> None:
     """Start a partition; its passphrase is asked for if it is locked."""
-    secret = ""
-    if passphrase_file is not None:
-        secret = secrets.from_file(passphrase_file, "passphrase")
-    elif any(p.name == name and p.state == "locked" for p in call(lambda daemon: daemon.status()).partitions):
-        secret = secrets.passphrase(None, f"Passphrase of {name}")
+    secret = _secret_if_locked(name, passphrase_file)
     call(lambda daemon: daemon.start_partition(name, secret), f"Starting {name}")
     output.say(f"{name} is started.")
 
@@ -91,18 +89,87 @@ def reset(
 
 
 @app.command()
-def snapshot(name: Name) -> None:
-    """Not there yet: keep the partition's present state to come back to."""
-    raise NotThereYet(command="partition snapshot", meanwhile="nothing was saved")
+def snapshot(
+    name: Name,
+    title: Annotated[
+        str, typer.Option("--name", metavar="TEXT", help="What it is, for you; at most 60 characters.")
+    ] = "",
+    json: output.Json = False,
+) -> None:
+    """Keep a partition's disk as it is, to come back to; a running one stands still meanwhile."""
+    made = call(lambda daemon: daemon.snapshot_partition(name, title), f"Making a snapshot of {name}")
+    if json:
+        output.emit(made)
+        return
+    output.say(f"{name} can come back to {made.id} by 'twinhull partition rollback {name} {made.id}'.")
 
 
 @app.command()
-def rollback(name: Name) -> None:
-    """Not there yet: go back to a snapshot."""
-    raise NotThereYet(
-        command="partition rollback",
-        meanwhile="'twinhull partition reset' goes back to the golden image and no other state",
+def snapshots(
+    name: Name,
+    remove: Annotated[
+        str, typer.Option("--remove", metavar="SNAPSHOT", help="Remove this one for good first.")
+    ] = "",
+    json: output.Json = False,
+) -> None:
+    """List the states that a partition can go back to, oldest first."""
+    if remove:
+        call(lambda daemon: daemon.remove_snapshot(name, remove), f"Removing {remove}")
+    found = call(lambda daemon: daemon.snapshots(name))
+    if json:
+        output.emit(found)
+        return
+    rows = [[output.when(one.at), one.id, what_it_is(one), output.size(one.bytes)] for one in found]
+    output.table(["when", "snapshot", "what", "size"], [*rows, ["now", "", f"{name} as it is", ""]])
+
+
+@app.command()
+def rollback(
+    name: Name,
+    chosen: Annotated[
+        str, typer.Argument(metavar="[SNAPSHOT]", help="As 'twinhull partition snapshots' lists it.")
+    ] = "",
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Go forward again to what the last rollback kept.")
+    ] = False,
+    passphrase_file: secrets.PassphraseFile = None,
+    json: output.Json = False,
+) -> None:
+    """Take a stopped partition back to a snapshot, the last one made unless said; what was there is kept."""
+    if undo and chosen:
+        raise BadUsage(detail="Name a snapshot or give --undo, not both.")
+    target = chosen or _newest(name, "rollback" if undo else "asked")
+    secret = _secret_if_locked(name, passphrase_file)
+    kept = call(
+        lambda daemon: daemon.roll_back_partition(name, target, secret), f"Taking {name} back to {target}"
     )
+    if json:
+        output.emit(kept)
+        return
+    output.say(f"{name} is as {target} was. What was there is {kept.id}: --undo goes forward to it again.")
+
+
+def _newest(name: Partition, kind: SnapshotKind) -> str:
+    found = [one for one in call(lambda daemon: daemon.snapshots(name)) if one.kind == kind]
+    if not found:
+        raise NothingToGoBackTo(partition=name, what="snapshot" if kind == "asked" else "rollback")
+    return found[-1].id
+
+
+def what_it_is(one: SnapshotInfo) -> str:
+    """A snapshot in words."""
+    if one.kind == "rollback":
+        return "kept before going back" + (f" to '{one.name}'" if one.name else "")
+    return one.name or "a snapshot"
+
+
+def _secret_if_locked(name: Partition, passphrase_file: Path | None) -> str:
+    """The passphrase, or "" where it is not needed."""
+    if passphrase_file is not None:
+        return secrets.from_file(passphrase_file, "passphrase")
+    if any(p.name == name and p.state == "locked" for p in call(lambda daemon: daemon.status()).partitions):
+        return secrets.passphrase(None, f"Passphrase of {name}")
+    return ""
 
 
 def confirm(question: str, action: str) -> None:

@@ -226,10 +226,10 @@ def seal(directory: Path, key: bytes) -> str:
     Not the disk itself: its owner may be writing to it. Without ``key`` the result says nothing.
     """
     told = hmac.new(key, digestmod=sha256)
-    for path in sorted(directory.iterdir()) if directory.is_dir() else []:
+    for path in sorted(directory.rglob("*")) if directory.is_dir() else []:
         about = path.lstat()
         identity = "" if path.name == "keys.json" else f"{about.st_dev}:{about.st_ino}"
         content = path.read_bytes() if path.name == "keys.json" else b""
-        for part in (path.name.encode(), identity.encode(), content):
+        for part in (str(path.relative_to(directory)).encode(), identity.encode(), content):
             told.update(len(part).to_bytes(8, "big") + part)
     return told.hexdigest()

@@ -29,6 +29,7 @@ from ..settings import HostSettings
 from .commands import Commands, CorporateSide
 from .device_commands import DeviceCommands
 from .devices import DeviceManager
+from .disks import Disks
 from .fleet import Fleet
 from .host import Host
 from .key_slots import KeySlots
@@ -47,6 +48,7 @@ class Core:
 
     Attributes:
         partitions: starts and stops them.
+        disks: what is done with their disks.
         fleet: follows the server.
         devices: what can be asked of devices.
         vpn: looks after the corporate tunnel.
@@ -63,6 +65,7 @@ class Core:
         fleet: Fleet,
         networks: Networks,
         partitions: Partitions,
+        disks: Disks,
         vpn: VpnCare,
         host: Host,
         device_manager: DeviceManager,
@@ -74,6 +77,7 @@ class Core:
         key_slots: KeySlots,
     ) -> None:
         self.partitions = partitions
+        self.disks = disks
         self.fleet = fleet
         self.devices = devices
         self.vpn = vpn

@@ -38,6 +38,7 @@ from .device_commands import DeviceCommands
 from .device_journal import DeviceJournal
 from .device_memory import DeviceMemory, boot_id
 from .devices import DeviceManager
+from .disks import Disks
 from .erase import erase
 from .fleet import Fleet
 from .gateways import Gateways
@@ -148,17 +149,28 @@ def build(
         report=fleet.report_device,
     )
     devices = DeviceCommands(device_manager, devd)
+    specs = Specs(settings, host)
     partitions = Partitions(
         state=state,
         hypervisor=hypervisor,
         fleet=fleet,
         images=images,
         networks=networks,
-        specs=Specs(settings, host),
+        specs=specs,
         volumes=volumes,
         on_change=on_change,
         pci_for=devices.pci_for,
         lease=lease,
+    )
+
+    disks = Disks(
+        state=state,
+        fleet=fleet,
+        images=images,
+        specs=specs,
+        volumes=volumes,
+        partitions=partitions,
+        on_change=on_change,
     )
 
     async def outside() -> Outside | None:
@@ -199,6 +211,7 @@ def build(
         fleet=fleet,
         networks=networks,
         partitions=partitions,
+        disks=disks,
         vpn=vpn,
         host=host,
         device_manager=device_manager,

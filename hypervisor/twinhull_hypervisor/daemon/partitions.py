@@ -1,4 +1,4 @@
-"""The partitions' life: create, unlock, start, stop, pause, reset, and what they are now.
+"""The partitions' life: unlock, start, stop, pause, and what they are now. Their disks are ``disks``' part.
 
 A start is a stack of steps, each with its undo; whatever fails, what was done before is taken back. The order
 is the guarantee: confinement, the base's hash, the volume's key, the network, the machine with its processors
@@ -10,9 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack, suppress
-from uuid import uuid4
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import msgspec
 from twinhull_policy.api.types import PartitionInfo
@@ -29,14 +28,10 @@ from .images import ImageStore
 from .lease import LeaseKeeper, lease_step
 from .network import Networks
 from .partition_errors import (
-    AlreadyCreated,
-    ImageNotHere,
-    NoImageOffered,
     NotCreated,
     NotRunning,
     NotStopped,
     PassphraseNeeded,
-    PassphraseTooShort,
     StillRunning,
 )
 from .partition_view import partition_info, volume_view
@@ -46,8 +41,6 @@ from .state import PARTITION_DOCUMENTS, PartitionRecord, State
 
 logger = logging.getLogger(__name__)
 
-PASSPHRASE_BYTES = 8
-"""Shortest passphrase accepted; Argon2id does the rest."""
 SHUTDOWN_SECONDS = 180.0
 """How long a guest may take to shut down before the person is told to force it."""
 SETTLE_SECONDS = (1.0, 2.0, 5.0, 15.0, 60.0)
@@ -96,24 +89,28 @@ class Partitions:
         """Held while something is done with a partition."""
         return self._slots[name].lock
 
-    def _record(self, name: Partition) -> PartitionRecord | None:
+    def record(self, name: Partition) -> PartitionRecord | None:
+        """What is written down of a partition, also of one that is not whole yet."""
         return self._state.get(PARTITION_DOCUMENTS[name], PartitionRecord)
 
-    def _existing(self, name: Partition) -> PartitionRecord:
-        record = self._record(name)
+    def existing(self, name: Partition) -> PartitionRecord:
+        """Raises NotCreated."""
+        record = self.record(name)
         if record is None or not record.created:
             raise NotCreated(partition=name)
         return record
 
-    def _keep(self, name: Partition, record: PartitionRecord) -> None:
+    def keep(self, name: Partition, record: PartitionRecord) -> None:
+        """Write it down."""
         self._state.put(PARTITION_DOCUMENTS[name], record)
 
-    async def _machine_state(self, name: Partition) -> MachineState:
+    async def machine_state(self, name: Partition) -> MachineState:
+        """What libvirt says now."""
         return await asyncio.to_thread(self._machines[name].state)
 
     def is_up(self, name: Partition) -> bool:
         """Whether a partition is meant to be up now, from the record; cheap."""
-        record = self._record(name)
+        record = self.record(name)
         return record is not None and record.wanted != "stopped"
 
     async def infos(self) -> list[PartitionInfo]:
@@ -121,13 +118,13 @@ class Partitions:
         return [await self._info(name) for name in Partition]
 
     async def _info(self, name: Partition) -> PartitionInfo:
-        record = self._record(name)
+        record = self.record(name)
         slot = self._slots[name]
         volume = self._volumes[name]
         if record is None or not record.created:
             return PartitionInfo(name=name, state=slot.doing or "absent")
         try:
-            machine = await self._machine_state(name)
+            machine = await self.machine_state(name)
         except TwinhullError as error:
             return PartitionInfo(name=name, state="failed", reason=error.message)
         return partition_info(
@@ -137,49 +134,15 @@ class Partitions:
             doing=slot.doing,
             volume=await asyncio.to_thread(volume_view, volume),
             resources=self._specs.resources(name, self._fleet.inbox.in_force),
-            barred=self._lease.barred(name),
+            barred=slot.note or self._lease.barred(name),
         )
 
-    # What can be done
-
-    async def create(self, name: Partition, passphrase: bytearray) -> None:
-        """Make a partition's encrypted volume over the golden image the server names.
-
-        Raises:
-            AlreadyCreated, NoImageOffered, ImageNotHere, PassphraseTooShort, or the volume's own errors.
-        """
-        slot = self._slots[name]
-        async with slot.lock:
-            record = self._record(name)
-            if record is not None and record.created:
-                raise AlreadyCreated(partition=name)
-            if len(passphrase) < PASSPHRASE_BYTES:
-                raise PassphraseTooShort(least=PASSPHRASE_BYTES)
-            image = self._fleet.wanted_images().get(name)
-            if image is None:
-                raise NoImageOffered(partition=name)
-            if not self._images.has(image.sha256):
-                problem = self._fleet.image_problem(image.sha256)
-                raise ImageNotHere(partition=name, detail=f" ({problem})" if problem else "")
-            volume = self._volumes[name]
-            if record is not None:
-                await asyncio.to_thread(volume.destroy)
-            record = PartitionRecord(
-                uuid=str(uuid4()),
-                image=image.target,
-                image_sha256=image.sha256,
-                disk_gib=max(
-                    self._specs.resources(name, self._fleet.inbox.in_force).disk_gib,
-                    await asyncio.to_thread(self._images.least_disk_gib, image.sha256),
-                ),
-            )
-            self._keep(name, record)
-            base = self._images.path(image.sha256)
-            await asyncio.to_thread(volume.create, base, record.disk_gib, bytes(passphrase))
-            with self._state.transaction():
-                self._keep(name, msgspec.structs.replace(record, created=True))
-                self._state.log("done", f"The {name} partition was created from {image.target}")
+    def tell(self, name: Partition, note: str) -> None:
+        """Show what is being done with a partition meanwhile; "" when it is done."""
+        self._slots[name].note = note
         self._on_change("partitions")
+
+    # What can be done
 
     async def start(self, name: Partition, passphrase: bytearray) -> None:
         """Start a partition, or resume it if it is paused; nothing to do when it runs.
@@ -189,8 +152,8 @@ class Partitions:
         """
         slot = self._slots[name]
         async with slot.lock:
-            record = self._existing(name)
-            machine = await self._machine_state(name)
+            record = self.existing(name)
+            machine = await self.machine_state(name)
             if machine is MachineState.RUNNING:
                 return
             self._lease.require(name)
@@ -223,7 +186,7 @@ class Partitions:
         record = msgspec.structs.replace(
             record, wanted="stopped", failure="", accelerator=accelerator.value, started_at=time.time()
         )
-        self._keep(name, record)
+        self.keep(name, record)
         async with AsyncExitStack() as undo:
             undo.push_async_callback(self._networks.down, name)
             undo.push_async_callback(asyncio.to_thread, machine.destroy)
@@ -246,7 +209,7 @@ class Partitions:
             self._slots[name].stopped.clear()
             self._lease.require(name)
             await asyncio.to_thread(machine.resume)
-            self._keep(name, msgspec.structs.replace(record, wanted="running"))
+            self.keep(name, msgspec.structs.replace(record, wanted="running"))
             undo.pop_all()
         self._state.log("done", f"The {name} partition was started ({accelerator.value})")
 
@@ -266,8 +229,8 @@ class Partitions:
         """
         slot = self._slots[name]
         async with slot.lock:
-            record = self._existing(name)
-            machine = await self._machine_state(name)
+            record = self.existing(name)
+            machine = await self.machine_state(name)
             if machine is MachineState.ABSENT:
                 await self._has_stopped(name)
                 return
@@ -283,7 +246,7 @@ class Partitions:
                         await asyncio.to_thread(self._machines[name].resume)
                     await self._shut_down(name)
                 # Only now: a guest still there with "stopped" on record counts as never having run.
-                self._keep(name, msgspec.structs.replace(record, wanted="stopped"))
+                self.keep(name, msgspec.structs.replace(record, wanted="stopped"))
                 await self._has_stopped(name)
             finally:
                 slot.doing = None
@@ -295,7 +258,7 @@ class Partitions:
         await asyncio.to_thread(self._machines[name].shutdown)
         try:
             async with asyncio.timeout(SHUTDOWN_SECONDS):
-                while await self._machine_state(name) is not MachineState.ABSENT:
+                while await self.machine_state(name) is not MachineState.ABSENT:
                     # The event can be lost with libvirtd, so the state is looked at now and then too.
                     try:
                         async with asyncio.timeout(5):
@@ -309,26 +272,26 @@ class Partitions:
     async def _has_stopped(self, name: Partition) -> None:
         """The machine is gone: take its network away and write down that it is off."""
         await self._networks.down(name)
-        record = self._existing(name)
+        record = self.existing(name)
         if record.wanted != "stopped":
             self._state.log("done", f"The {name} partition shut itself down")
-            self._keep(name, msgspec.structs.replace(record, wanted="stopped"))
+            self.keep(name, msgspec.structs.replace(record, wanted="stopped"))
 
     async def suspend(self, name: Partition) -> None:
         """Pause a running partition in memory. Raises NotRunning."""
         async with self._slots[name].lock:
-            record = self._existing(name)
-            if await self._machine_state(name) is not MachineState.RUNNING:
+            record = self.existing(name)
+            if await self.machine_state(name) is not MachineState.RUNNING:
                 raise NotRunning(partition=name)
             await asyncio.to_thread(self._machines[name].suspend)
-            self._keep(name, msgspec.structs.replace(record, wanted="paused"))
+            self.keep(name, msgspec.structs.replace(record, wanted="paused"))
         self._on_change("partitions")
 
     async def resume(self, name: Partition) -> None:
         """Let a paused partition go on. Raises NotRunning when it is off, LeaseEnded."""
         async with self._slots[name].lock:
-            record = self._existing(name)
-            if await self._machine_state(name) is not MachineState.PAUSED:
+            record = self.existing(name)
+            if await self.machine_state(name) is not MachineState.PAUSED:
                 raise NotRunning(partition=name)
             await self._resume(name, record)
 
@@ -336,28 +299,43 @@ class Partitions:
         self._lease.require(name)
         await self._networks.connect(name, self._fleet.inbox.in_force, build=True)
         await asyncio.to_thread(self._machines[name].resume)
-        self._keep(name, msgspec.structs.replace(record, wanted="running"))
+        self.keep(name, msgspec.structs.replace(record, wanted="running"))
         self._on_change("partitions")
 
-    async def reset(self, name: Partition) -> None:
-        """Throw away what a stopped partition wrote. Raises NotStopped, PassphraseNeeded."""
-        slot = self._slots[name]
-        async with slot.lock:
-            record = self._existing(name)
-            if await self._machine_state(name) is not MachineState.ABSENT:
-                raise NotStopped(partition=name)
-            if self._volumes[name].state() is not VolumeState.UNLOCKED:
-                raise PassphraseNeeded(partition=name)
-            base = self._images.path(record.image_sha256)
-            await asyncio.to_thread(self._volumes[name].reset, base, record.disk_gib)
-            self._state.log("done", f"The {name} partition was reset to {record.image}")
-        self._on_change("partitions")
+    @asynccontextmanager
+    async def standing_still(self, name: Partition) -> AsyncIterator[None]:
+        """Hold a machine's processors for as long; QEMU has then written all it holds of the disk (vm_stop).
+
+        One that is off or paused stays so. The caller holds :meth:`lock_of`. A machine that may not go on
+        afterwards, as its network does not pass or its lease has ended, is left paused; the log says why.
+
+        Raises:
+            NotStopped: it is neither running, paused nor off.
+        """
+        state = await self.machine_state(name)
+        if state is MachineState.RUNNING:
+            await asyncio.to_thread(self._machines[name].suspend)
+        if await self.machine_state(name) not in (MachineState.PAUSED, MachineState.ABSENT):
+            raise NotStopped(partition=name)
+        try:
+            yield
+        finally:
+            if state is MachineState.RUNNING:
+                await self._go_on(name)
+
+    async def _go_on(self, name: Partition) -> None:
+        record = self.existing(name)
+        try:
+            await self._resume(name, record)
+        except TwinhullError as error:
+            self._state.log("refused", f"The {name} partition stays paused: {error.message}")
+            self.keep(name, msgspec.structs.replace(record, wanted="paused"))
 
     async def open_display(self, name: Partition) -> int:
         """A new connection to a running partition's screen. Raises NotRunning, LeaseEnded."""
-        self._existing(name)
+        self.existing(name)
         self._lease.require(name)
-        if await self._machine_state(name) not in (MachineState.RUNNING, MachineState.PAUSED):
+        if await self.machine_state(name) not in (MachineState.RUNNING, MachineState.PAUSED):
             raise NotRunning(partition=name)
         return await asyncio.to_thread(self._machines[name].open_graphics_fd)
 
@@ -384,7 +362,7 @@ class Partitions:
         for name in Partition:
             async with self._slots[name].lock:
                 # Read under the lock: a start that it waited for has changed it.
-                record = self._record(name)
+                record = self.record(name)
                 if record is None or not record.created:
                     continue
                 try:
@@ -396,7 +374,7 @@ class Partitions:
         return done
 
     async def _reconcile_one(self, name: Partition, record: PartitionRecord) -> None:
-        machine = await self._machine_state(name)
+        machine = await self.machine_state(name)
         await asyncio.to_thread(forget_secret, self._hypervisor, self._volumes[name].secret_uuid)
         if machine is MachineState.ABSENT:
             await self._has_stopped(name)
@@ -405,10 +383,10 @@ class Partitions:
             await asyncio.to_thread(self._machines[name].destroy)
             await self._has_stopped(name)
         elif machine is MachineState.PAUSED:
-            self._keep(name, msgspec.structs.replace(record, wanted="paused"))
+            self.keep(name, msgspec.structs.replace(record, wanted="paused"))
         elif machine is MachineState.RUNNING:
             await self._networks.bring_up(name, self._fleet.inbox.in_force)
-            self._keep(name, msgspec.structs.replace(record, wanted="running"))
+            self.keep(name, msgspec.structs.replace(record, wanted="running"))
 
     def handle(self, event: Event) -> None:
         """Take an event of libvirt's; called in the loop's thread."""
@@ -425,10 +403,10 @@ class Partitions:
 
     async def _after_stop(self, name: Partition) -> None:
         async with self._slots[name].lock:
-            if self._record(name) is None:
+            if self.record(name) is None:
                 return
             try:
-                if await self._machine_state(name) is MachineState.ABSENT:
+                if await self.machine_state(name) is MachineState.ABSENT:
                     await self._has_stopped(name)
             except TwinhullError as error:
                 logger.warning("%s: %s", name, error.message)
@@ -439,7 +417,7 @@ class Partitions:
         """A machine runs, whoever let it: not on, unless its network passes the check (R25)."""
         async with self._slots[name].lock:
             try:
-                if await self._machine_state(name) is not MachineState.RUNNING:
+                if await self.machine_state(name) is not MachineState.RUNNING:
                     return
                 await self._networks.connect(name, self._fleet.inbox.in_force)
             except TwinhullError as error:
@@ -456,7 +434,7 @@ class Partitions:
         """Rebuild the tunnel around the running machine; until it stands the guest is cut off."""
         async with self._slots[Partition.CORPORATE].lock:
             try:
-                if await self._machine_state(Partition.CORPORATE) is MachineState.RUNNING:
+                if await self.machine_state(Partition.CORPORATE) is MachineState.RUNNING:
                     in_force = self._fleet.inbox.in_force
                     await self._networks.connect(Partition.CORPORATE, in_force, build=True)
             except TwinhullError as error:
@@ -467,17 +445,17 @@ class Partitions:
         """Bring the corporate machine to what its lease allows now; idempotent."""
         name = Partition.CORPORATE
         async with self._slots[name].lock:
-            record = self._record(name)
+            record = self.record(name)
             if record is None or not record.created:
                 return
-            machine = await self._machine_state(name)
+            machine = await self.machine_state(name)
             step = lease_step(self._lease.effects(), machine, held=self._lease.held, asleep=self._asleep)
             if step.cut:
                 await self._networks.bring_up(name, self._fleet.inbox.in_force)
             if step.pause:
                 self._lease.hold(True)
                 await asyncio.to_thread(self._machines[name].suspend)
-                self._keep(name, msgspec.structs.replace(record, wanted="paused"))
+                self.keep(name, msgspec.structs.replace(record, wanted="paused"))
                 self._on_change("partitions")
             if step.go_on:
                 await self._resume(name, record)

@@ -27,7 +27,7 @@ from twinhull_policy.api.interface import (
     DaemonError,
     DaemonInterface,
 )
-from twinhull_policy.api.types import DeviceAnswer, KillSwitch
+from twinhull_policy.api.types import SNAPSHOT_NAME_LIMIT, DeviceAnswer, KillSwitch
 from twinhull_policy.errors import Blame, TwinhullError, printable
 from twinhull_policy.names import Partition
 
@@ -41,6 +41,7 @@ logger = logging.getLogger(__name__)
 
 PORT = re.compile(rf"[0-9a-z][0-9a-z.:-]{{0,{PORT_LIMIT - 1}}}")
 SLOT = re.compile("[0-9a-f]{16}")
+SNAPSHOT = re.compile("s-[0-9a-f]{8}")
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -124,6 +125,14 @@ def _port(untrusted_port: str) -> str:
     return untrusted_port
 
 
+def _snapshot(untrusted_id: str) -> str:
+    if SNAPSHOT.fullmatch(untrusted_id) is None:
+        raise ArgumentOutOfBounds(
+            argument="snapshot", detail="an id as 'twinhull partition snapshots' has it"
+        )
+    return untrusted_id
+
+
 def _one_of(untrusted_word: str, words: Any, argument: str) -> Any:
     """A word of a closed set, which ``words`` is the Literal of."""
     if untrusted_word not in get_args(words):
@@ -202,7 +211,7 @@ class DaemonService(DaemonInterface):
         partition = _partition(name)
         secret = await asyncio.to_thread(read_secret, passphrase)
         try:
-            await self.core.partitions.create(partition, secret)
+            await self.core.disks.create(partition, secret)
         finally:
             wipe(secret)
 
@@ -229,7 +238,28 @@ class DaemonService(DaemonInterface):
 
     @guarded
     async def reset_partition(self, name: str) -> None:
-        await self.core.partitions.reset(_partition(name))
+        await self.core.disks.reset(_partition(name))
+
+    @guarded
+    async def list_snapshots(self, name: str) -> str:
+        return _json(await self.core.disks.snapshots(_partition(name)))
+
+    @guarded
+    async def snapshot_partition(self, name: str, title: str) -> str:
+        if len(title) > SNAPSHOT_NAME_LIMIT or not title.isprintable():
+            detail = f"at most {SNAPSHOT_NAME_LIMIT} printable characters"
+            raise ArgumentOutOfBounds(argument="name", detail=detail)
+        return _json(await self.core.disks.snapshot(_partition(name), title))
+
+    @guarded
+    async def roll_back_partition(self, name: str, snapshot: str, passphrase: int) -> str:
+        partition, chosen = _partition(name), _snapshot(snapshot)
+        async with secrets(passphrase) as (secret,):
+            return _json(await self.core.disks.roll_back(partition, chosen, secret))
+
+    @guarded
+    async def remove_snapshot(self, name: str, snapshot: str) -> None:
+        await self.core.disks.remove_snapshot(_partition(name), _snapshot(snapshot))
 
     @guarded
     async def get_key_slots(self, name: str) -> str:

@@ -21,17 +21,20 @@ class Slot:
 
     Attributes:
         doing: the state to show meanwhile.
+        note: what is being done, in words.
         stopped: set when libvirt says that the machine is gone.
     """
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
         self.doing: PartitionState | None = None
+        self.note = ""
         self.stopped = asyncio.Event()
 
 
 def start_paused(hypervisor: Hypervisor, machine: Machine, volume: QemuLuksVolume, xml: str) -> None:
     """Create a machine, its processors stopped; its disk's key is with libvirt for so long only."""
+    volume.make_ready()
     forget_secret(hypervisor, volume.secret_uuid)
     overlay = str(volume.paths.overlay)
     with volume_secret(hypervisor, volume.secret_uuid, overlay, volume.secret_value()):

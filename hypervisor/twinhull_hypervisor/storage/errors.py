@@ -143,3 +143,32 @@ class NoEscrow(TwinhullError):
 
     code = "TH-VOL-018"
     next_step = "One is made when it is next unlocked, if the policy in force names an escrow key."
+
+
+class NoSnapshot(TwinhullError):
+    """The {partition} partition has no snapshot {snapshot}."""
+
+    code = "TH-VOL-021"
+    blame = Blame.MALFORMED
+    next_step = "'twinhull partition snapshots' lists those there are."
+
+
+class SnapshotsFull(TwinhullError):
+    """The {partition} partition has {count} snapshots already, which is as many as there can be."""
+
+    code = "TH-VOL-022"
+    next_step = "Remove one with 'twinhull partition snapshots --remove', and try again."
+
+
+class SnapshotDamaged(TwinhullError):
+    """The snapshot {snapshot} of {partition} cannot be opened, or stands on another image or disk size."""
+
+    code = "TH-VOL-023"
+    next_step = "Nothing was changed. Take another snapshot, or remove this one."
+
+
+class SnapshotUnreadable(TwinhullError):
+    """The disk of {partition} cannot be read while its machine has it."""
+
+    code = "TH-VOL-024"
+    next_step = "Stop the partition with 'twinhull partition stop', and try again."

@@ -57,6 +57,14 @@ class Header:
         told = hashlib.sha256(self._fixed() + self.offset.to_bytes(8) + self.luks)
         return NAME.format(told.hexdigest()[:32])
 
+    def fits(self, other: Header) -> bool:
+        """Whether its disk stands on the same base and has the same size."""
+        return self._shape() == other._shape()
+
+    def _shape(self) -> tuple[bytes, int]:
+        base, length = struct.unpack_from(">QI", self.cluster, 8)
+        return self.cluster[base : base + length], FIXED.unpack_from(self.cluster)[5]
+
     def _fixed(self) -> bytes:
         """The fixed fields, and the name of the base."""
         base, length = struct.unpack_from(">QI", self.cluster, 8)

@@ -9,39 +9,43 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Protocol
 from uuid import UUID, uuid5
 
-import msgspec
 from twinhull_policy.errors import TwinhullError
 from twinhull_policy.names import Partition
 
-from twinhull_hypervisor.run import Completed, last_line
+from twinhull_hypervisor.run import last_line
 from twinhull_hypervisor.storage import header, qemu_luks
+from twinhull_hypervisor.storage.copies import Progress, copy, readable_when_lent
+from twinhull_hypervisor.storage.disk_keys import DiskKeys, judge
 from twinhull_hypervisor.storage.errors import (
     DiskFull,
     HeaderDamaged,
     HeaderLost,
     NoVolume,
+    SnapshotDamaged,
     VolumeExists,
     VolumeFailed,
     VolumeLocked,
 )
 from twinhull_hypervisor.storage.files import overwrite_head, publish, sync_directory, sync_file
 from twinhull_hypervisor.storage.keys import KeyFile
+from twinhull_hypervisor.storage.paths import VolumePaths
 from twinhull_hypervisor.storage.slots import Argon2Cost, Passphrase, RecoveryCode, wipe
+from twinhull_hypervisor.storage.snapshots import LIMITS, Snapshot, Snapshots
 from twinhull_hypervisor.storage.tuning import for_this_machine
 
 logger = logging.getLogger(__name__)
 
 DISK_GIB = range(1, 16 * 1024 + 1)
-HEAD_BYTES = 8 * 2**20
+HEAD_BYTES = LIMITS.head_bytes
 """Of an overlay, overwritten when it is destroyed. QEMU writes its LUKS header, 2 MiB (crypto/block-luks.c:
 eight slots of 4000 stripes), right behind the qcow2 header's first clusters."""
 KEY_NAMESPACE = UUID("6b0f5c0e-6d6c-5b1b-9d0e-4f1a3a2c7d51")
@@ -58,28 +62,6 @@ class VolumeState(StrEnum):
     ABSENT = "absent"
     LOCKED = "locked"
     UNLOCKED = "unlocked"
-
-
-@dataclass(frozen=True, slots=True)
-class VolumePaths:
-    """Where a volume's files are."""
-
-    directory: Path
-
-    @property
-    def overlay(self) -> Path:
-        """The guest's disk."""
-        return self.directory / "overlay.qcow2"
-
-    @property
-    def nvram(self) -> Path:
-        """The guest's UEFI variables."""
-        return self.directory / "nvram.fd"
-
-    @property
-    def keys(self) -> Path:
-        """The wrapped volume key."""
-        return self.directory / "keys.json"
 
 
 class Volume(Protocol):
@@ -135,6 +117,7 @@ class QemuLuksVolume:
 
     Attributes:
         keys: its key slots.
+        snapshots: what is kept beside the present disk; made and gone back to by methods of the volume.
         on_key: called with the volume key whenever it was opened or made; it keeps no copy.
     """
 
@@ -152,6 +135,8 @@ class QemuLuksVolume:
         self.keys = KeyFile(
             self._paths.keys, partition, cost=for_this_machine if cost is None else lambda: cost
         )
+        self.snapshots = Snapshots(partition, self._paths)
+        self._disk_keys = DiskKeys(partition)
         self.on_key: Callable[[bytearray], None] = lambda _: None
 
     @property
@@ -202,6 +187,7 @@ class QemuLuksVolume:
         """
         if self.state() is not VolumeState.ABSENT:
             raise VolumeExists(partition=self._partition.value)
+        self.snapshots.destroy()  # what an interrupted end of the volume before has left; no key opens it
         self._key = self.keys.create(passphrase)
         try:
             self._write_disk(base, disk_gib)
@@ -236,20 +222,25 @@ class QemuLuksVolume:
     def rotate(self, passphrase: bytes) -> RecoveryCode:
         """Give it a new volume key, wrapped for this passphrase, a new code and the escrow; the new code.
 
-        The disk's own header opens with both keys while the slots change, so being killed at any step leaves
-        the old slots or the new ones, and either opens it; what was left over goes at the next unlock.
+        The headers of the disk and of each snapshot open with both keys while the slots change, so being
+        killed at any step leaves the old slots or the new ones, and either opens all of them; what was left
+        over goes at the next unlock.
 
         Raises:
             NoVolume, WrongPassphrase, TooManyTries, BadKeyFile: nothing was changed.
-            DiskFull, VolumeFailed: the old slots still open it.
+            DiskFull, VolumeFailed, SnapshotDamaged: the old slots still open it.
         """
         self.unlock(passphrase)
+        self.snapshots.settle()
         self._forget_other_keys()
         old = self.secret_value()
-        rotation = self.keys.begin_rotation(self._keys_in_use()[0])
+        ours = self._disk_keys.in_use(self._paths.overlay)[0]
+        for disk in self.snapshots.disks():
+            self._disk_keys.move(disk, old, ours)
+        rotation = self.keys.begin_rotation(ours)
         new = rotation.key.hex().encode()
-        self._judge(qemu_luks.add_key(self._paths.overlay, old, new, rotation.luks_slot))
-        sync_file(self._paths.overlay)
+        for disk in self._disks():
+            self._disk_keys.add(disk, old, new, rotation.luks_slot)
         fresh = self.keys.rotated(Passphrase.of(passphrase), rotation)
         self.lock()
         self._key = rotation.key
@@ -271,7 +262,90 @@ class QemuLuksVolume:
         """
         if self._key is None:
             raise VolumeLocked(partition=self._partition.value)
+        self.snapshots.settle()
         self._write_disk(base, disk_gib)
+
+    def make_ready(self) -> None:
+        """Before a machine gets it: finish or undo what was cut short, and see that it can be read meanwhile.
+
+        Raises:
+            VolumeFailed: it must not start.
+        """
+        self.snapshots.settle()
+        files = (self._paths.overlay, self._paths.nvram)
+        if not all(list(map(readable_when_lent, files))):
+            logger.info("%s: no access control lists here; no snapshots while it runs", self._partition)
+
+    def snapshot(self, name: str, progress: Progress = lambda *_: None) -> Snapshot:
+        """Keep the present disk and variables; needs no key. Its machine stands still, or has stopped.
+
+        Args:
+            name: for a person; at most SNAPSHOT_NAME_LIMIT characters, or empty.
+            progress: told the bytes copied, and of how many; a copy by reference tells nothing.
+
+        Raises:
+            NoVolume, HeaderDamaged: there is nothing worth keeping.
+            VolumeLocked: its keys were being changed; opening it finishes that.
+            SnapshotsFull, DiskFull, SnapshotUnreadable, SnapshotDamaged, VolumeFailed: there is no new one.
+        """
+        self.check_header()
+        if self._in_flux():
+            raise VolumeLocked(partition=self._partition.value)
+        return self.snapshots.make(name, progress)
+
+    def roll_back(self, snapshot_id: str, progress: Progress = lambda *_: None) -> str:
+        """Put a snapshot in the place of the present disk, which becomes a snapshot; the new one's id.
+
+        What a rollback kept is put back itself, any other as a copy. Passphrases stay as they are now.
+
+        Raises:
+            VolumeLocked: the snapshot has to be opened once before it is trusted.
+            NoSnapshot, SnapshotsFull, SnapshotDamaged, DiskFull, VolumeFailed: all is as it was.
+        """
+        if self._key is None:
+            raise VolumeLocked(partition=self._partition.value)
+        self.snapshots.settle()
+        target = self.snapshots.get(snapshot_id)
+        moved = target.kind == "rollback"
+        if not moved:
+            self.snapshots.require_room()
+        new_overlay, new_nvram = self._new_files()
+        try:
+            for source, new in ((target.nvram, new_nvram), (target.disk, new_overlay)):
+                if moved:
+                    os.link(source, new)
+                else:
+                    what = f"going back to a snapshot of {self._partition.value}"
+                    copy(source, new, what, LIMITS.spare_bytes, progress)
+            backup = self._fit_to_go_back_to(target, new_overlay)
+            kept = self.snapshots.keep_present(target)
+            publish(new_nvram, self._paths.nvram)
+            publish(new_overlay, self._paths.overlay)  # from here on it is done
+            with suppress(OSError):  # the next unlock does it
+                header.forget(self._paths.directory, keep=backup)
+        except OSError as error:
+            raise VolumeFailed(partition=self._partition.value, reason=error.strerror or "") from error
+        finally:
+            for path in (new_overlay, new_nvram):
+                path.unlink(missing_ok=True)
+            self.snapshots.settle()
+        return kept
+
+    def _fit_to_go_back_to(self, target: Snapshot, disk: Path) -> Path:
+        """The backup of a disk's header, once it is sure that it opens and fits what is here."""
+        damaged = SnapshotDamaged(snapshot=target.id, partition=self._partition.value)
+        try:
+            if not header.read_header(disk).fits(header.read_header(self._paths.overlay)):
+                raise damaged
+        except header.BadHeader as error:
+            raise damaged from error
+        if qemu_luks.open_once(disk, self.secret_value()).status != 0:
+            raise damaged
+        return self._back_up_header(disk)
+
+    def _disks(self) -> list[Path]:
+        """All that the volume's key opens."""
+        return [self._paths.overlay, *self.snapshots.disks()]
 
     def destroy(self) -> None:
         """Remove it and its keys for good.
@@ -285,8 +359,10 @@ class QemuLuksVolume:
         self.keys.destroy()
         # The disk's own header holds its master key under ours; so no backup of keys.json helps either.
         header.forget(self._paths.directory)
-        overwrite_head(self._discarded, HEAD_BYTES)
-        for path in (self._discarded, self._paths.nvram):
+        self.snapshots.destroy()
+        for disk in (self._discarded, self._paths.new_overlay):
+            overwrite_head(disk, HEAD_BYTES)
+        for path in (self._discarded, self._paths.nvram, self._paths.new_overlay, self._paths.new_nvram):
             path.unlink(missing_ok=True)
         sync_directory(self._paths.directory)
 
@@ -366,26 +442,13 @@ class QemuLuksVolume:
             logger.warning("the header of %s was not put in order: %s", self._partition, error)
         self.on_key(key)
 
-    def _keys_in_use(self) -> list[int]:
-        """The key slots of the disk's own header that hold a key; at least one."""
-        try:
-            used = qemu_luks.keys_in_use(self._paths.overlay)
-        except msgspec.DecodeError as error:
-            raise VolumeFailed(partition=self._partition.value, reason=str(error)) from error
-        if not any(used):
-            raise VolumeFailed(partition=self._partition.value, reason="its header holds no key at all")
-        return [slot for slot, active in enumerate(used) if active]
-
     def _forget_other_keys(self) -> None:
-        """Have the disk's own header hold no key but ours."""
+        """Have the headers of the disk and of the snapshots hold no key but ours."""
         ours = self.keys.unsettled()
         if ours is None:
             return
-        used = self._keys_in_use()
-        if len(used) > 1:  # after a reset there is one, ours, wherever it is
-            for slot in (slot for slot in used if slot != ours):
-                self._judge(qemu_luks.erase_key(self._paths.overlay, self.secret_value(), slot))
-            sync_file(self._paths.overlay)
+        for disk in self._disks():
+            self._disk_keys.keep_only(disk, self.secret_value(), ours)
         header.forget(self._paths.directory, keep=self._back_up_header(self._paths.overlay))
         self.keys.settle()
 
@@ -393,15 +456,19 @@ class QemuLuksVolume:
     def _discarded(self) -> Path:
         return self._paths.overlay.with_name(".overlay.qcow2.discarded")
 
+    def _new_files(self) -> tuple[Path, Path]:
+        """Where a disk and its variables are made before they get their names; free."""
+        paths = self._paths.new_overlay, self._paths.new_nvram
+        for path in (*paths, self._discarded):
+            path.unlink(missing_ok=True)
+        return paths
+
     def _write_disk(self, base: Path, disk_gib: int) -> None:
         """A fresh overlay and fresh UEFI variables, each whole before it gets its name; the overlay last."""
         if disk_gib not in DISK_GIB or not base.is_absolute():
             raise VolumeFailed(partition=self._partition.value, reason="its size or base is out of bounds")
-        new_overlay = self._paths.overlay.with_name(".overlay.qcow2.new")
-        new_nvram = self._paths.nvram.with_name(".nvram.fd.new")
+        new_overlay, new_nvram = self._new_files()
         try:
-            for path in (new_overlay, new_nvram, self._discarded):
-                path.unlink(missing_ok=True)
             shutil.copyfile(self._variables, new_nvram)
             new_nvram.chmod(0o600)
             self._format(new_overlay, base, disk_gib)
@@ -423,10 +490,4 @@ class QemuLuksVolume:
                 path.unlink(missing_ok=True)
 
     def _format(self, path: Path, base: Path, disk_gib: int) -> None:
-        self._judge(qemu_luks.make(path, base, disk_gib, self.secret_value()))
-
-    def _judge(self, completed: Completed) -> None:
-        if completed.status != 0:
-            if qemu_luks.NO_ROOM in completed.stderr:
-                raise DiskFull(what=f"the volume of {self._partition.value}")
-            raise VolumeFailed(partition=self._partition.value, reason=last_line(completed.stderr))
+        judge(self._partition, qemu_luks.make(path, base, disk_gib, self.secret_value()))

@@ -62,6 +62,10 @@ RULES: dict[str, Rule] = {
     "suspend_partition": Rule("org.twinhull.partition"),
     "resume_partition": Rule("org.twinhull.partition"),
     "reset_partition": Rule("org.twinhull.partition"),
+    "list_snapshots": Rule("org.twinhull.read"),
+    "snapshot_partition": Rule("org.twinhull.partition"),
+    "roll_back_partition": Rule("org.twinhull.partition"),
+    "remove_snapshot": Rule("org.twinhull.partition"),
     "get_key_slots": Rule("org.twinhull.read"),
     "add_passphrase": Rule("org.twinhull.keys"),
     "change_passphrase": Rule("org.twinhull.keys"),
@@ -161,6 +165,33 @@ class DaemonInterface(DbusInterfaceCommonAsync, interface_name=INTERFACE):
     @dbus_method_async(input_signature="s", flags=DbusUnprivilegedFlag)
     async def reset_partition(self, name: str) -> None:
         """Throw away everything a stopped, unlocked partition wrote and go back to its golden image."""
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="s", result_signature="s", flags=DbusUnprivilegedFlag)
+    async def list_snapshots(self, name: str) -> str:
+        """The states that can be gone back to, oldest first, a JSON list of SnapshotInfo (api.types)."""
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="ss", result_signature="s", flags=DbusUnprivilegedFlag)
+    async def snapshot_partition(self, name: str, title: str) -> str:
+        """Keep a partition's disk and UEFI variables as they are; a running machine stands still meanwhile.
+
+        ``title`` (at most SNAPSHOT_NAME_LIMIT characters) may be empty. Returns the new
+        :class:`~twinhull_policy.api.types.SnapshotInfo`.
+        """
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="ssh", result_signature="s", flags=DbusUnprivilegedFlag)
+    async def roll_back_partition(self, name: str, snapshot: str, passphrase: int) -> str:
+        """Put a snapshot in the place of a stopped partition's disk; an empty passphrase as for a start.
+
+        Returns the SnapshotInfo of what was there. Going back to that undoes it.
+        """
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="ss", flags=DbusUnprivilegedFlag)
+    async def remove_snapshot(self, name: str, snapshot: str) -> None:
+        """Remove a snapshot for good."""
         raise NotImplementedError
 
     @dbus_method_async(input_signature="s", result_signature="s", flags=DbusUnprivilegedFlag)

@@ -56,6 +56,24 @@ class KeySlot(Struct, frozen=True):
     """Of an escrow: the employer's public key it is sealed to."""
 
 
+SnapshotKind = Literal["asked", "rollback"]
+"""Why a snapshot was made: somebody asked for it; going back to another one has kept what was there."""
+SNAPSHOT_NAME_LIMIT = 60
+"""Longest name of a snapshot, characters."""
+
+
+class SnapshotInfo(Struct, frozen=True):
+    """One state of a partition that can be gone back to."""
+
+    id: str
+    kind: SnapshotKind
+    name: str
+    """What the person called it, may be empty; of kind ``rollback`` the name of what was gone back to."""
+    at: float
+    bytes: int
+    """It takes of the laptop's disk, at most; what file systems share is counted each time."""
+
+
 class VpnInfo(Struct, frozen=True):
     """The corporate tunnel and its confinement."""
 
