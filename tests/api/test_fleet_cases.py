@@ -77,7 +77,7 @@ async def test_a_herd_comes_back_without_an_error(server: FleetServer, tmp_path:
 
 
 def test_a_stream_that_is_left_leaves_no_connection(tmp_path: Path) -> None:
-    """An answer that nobody reads on, of a server that says nothing more: its connection ends with the client."""
+    """An answer nobody reads on, of a server that says nothing more: its connection ends with the client."""
 
     async def leave(web: HttpsServer) -> None:
         async with FleetClient(web.url, ssl.create_default_context(cafile=web.ca)) as client:
