@@ -48,6 +48,7 @@ from twinhull_policy.api.types import (
     Status,
     UnlockKind,
     VpnProof,
+    WipeDone,
 )
 from twinhull_policy.errors import ErrorReport, RemoteError, TwinhullError, printable
 from twinhull_policy.escrow import Sealed
@@ -182,6 +183,10 @@ class Daemon:
     async def restore_header(self, name: str) -> None:
         """Put the verified backup of a disk's header back."""
         await _answer(lambda: self.proxy.restore_header(name))
+
+    async def wipe_partition(self, name: str) -> WipeDone:
+        """Destroy a partition for good."""
+        return _decode(await _answer(lambda: self.proxy.wipe_partition(name)), WipeDone)
 
     async def escrow(self, name: str) -> Sealed:
         """What the employer can open the corporate volume with."""

@@ -83,13 +83,6 @@ class BadUrl(TwinhullError):
     next_step = "Give the address as your administrator wrote it, such as https://fleet.example:8443."
 
 
-class NotThereYet(TwinhullError):
-    """'{command}' is not there yet: {meanwhile}."""
-
-    code = "TH-CLI-011"
-    next_step = "docs/known-issues.md lists what is still missing."
-
-
 class AnswersNotPrivate(TwinhullError):
     """{path} holds secrets and others can read it (mode {mode})."""
 
@@ -187,6 +180,13 @@ class NothingToGoBackTo(TwinhullError):
     next_step = (
         "'twinhull partition snapshot' makes one; 'twinhull partition snapshots' lists those there are."
     )
+
+
+class WipeNotProved(TwinhullError):
+    """The {partition} partition is gone, and something did not hold: {what}."""
+
+    code = "TH-CLI-025"
+    next_step = "Keep the receipt ('twinhull log'); where it matters, destroy the laptop's disk itself."
 
 
 class Unexpected(TwinhullError):

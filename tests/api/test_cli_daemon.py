@@ -110,6 +110,7 @@ def test_status_of_a_fresh_machine(standin: StandInDaemon) -> None:
             "partition rollback personal s-01234567 --passphrase-file -",
             ("roll_back_partition", ("personal", "s-01234567", PASSPHRASE)),
         ),
+        ("disk wipe personal --yes", ("wipe_partition", ("personal",))),
         ("disk restore-header personal", ("restore_header", ("personal",))),
         ("disk escrow corporate", ("get_escrow", ("corporate",))),
         ("device attach 1-2 corporate", ("attach_device", ("1-2", "corporate", False))),
@@ -323,3 +324,17 @@ def test_a_secret_is_in_no_argument_or_environment_of_the_process(
     assert done.returncode == 0
     assert len(seen) >= 2
     assert [text for text in seen if PASSPHRASE.encode() in text] == []
+
+
+def test_a_wipe_that_was_not_proved_fails(standin: StandInDaemon) -> None:
+    """And the receipt is printed all the same."""
+    shown = twinhull("disk", "wipe", "personal", "--yes")
+    assert (shown.returncode, standin.wiped.envelope in shown.stdout) == (0, True)
+    for changes, word in (({"survived": ["keys.json"]}, "keys.json"), ({"other_untouched": False}, "other")):
+        standin.wiped = msgspec.structs.replace(
+            standin.wiped, envelope="", unsigned="not enrolled", **changes
+        )
+        shown = twinhull("disk", "wipe", "personal", "--yes")
+        assert (shown.returncode, word in shown.stderr, "TH-CLI-025" in shown.stderr) == (1, True, True)
+        assert standin.wiped.receipt in shown.stdout
+        assert "not enrolled" in shown.stdout

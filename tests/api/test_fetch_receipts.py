@@ -11,12 +11,15 @@ from typing import Any
 
 import msgspec
 import pytest
+from securesystemslib.signer import SSlibKey
 from twinhull_hypervisor.daemon.commands import Commands, NotPossible, Removed
 from twinhull_hypervisor.daemon.state import State
+from twinhull_hypervisor.fetch.identity import IdentityStore
 from twinhull_policy.canonical import encode
 from twinhull_policy.errors import RemoteError
 from twinhull_policy.trust import root as trust_root
-from twinhull_policy.trust.documents import Receipt
+from twinhull_policy.trust.documents import Receipt, WipeReceipt
+from twinhull_policy.trust.receipt import verify_wipe
 from twinhull_policy.trust.statement import DeviceIdentity, verify_statement
 
 from tests.support.fleet_processes import FetchService, FleetServer
@@ -113,3 +116,33 @@ def test_fetch_signs_no_other_laptops_receipt(server: FleetServer, fetch: FetchS
     assert code(encode(msgspec.structs.replace(good, device_id="d-2")).decode()) == "TH-ENR-007"
     assert code(encode(good).decode() + " ") == "TH-TRU-080"
     assert code("{}") == "TH-TRU-080"
+
+
+def test_a_wipe_is_signed_and_sent_nowhere(server: FleetServer, fetch: FetchService) -> None:
+    good = WipeReceipt(
+        tenant="example",
+        device_id="d-none",
+        enrol_epoch=1,
+        partition="personal",
+        at=1,
+        removed=["keys"],
+        survived=[],
+        other_before="ab" * 32,
+        other_after="ab" * 32,
+    )
+
+    def code(body: str) -> str:
+        with pytest.raises(RemoteError) as caught:
+            fetch.client.sign_wipe(body)
+        return caught.value.report().code
+
+    assert code(encode(good).decode()) == "TH-ENR-006"
+    device = DeviceIdentity("example", fetch.enrol(server).device_id, 1)
+    assert code(encode(good).decode()) == "TH-ENR-007"
+    own = msgspec.structs.replace(good, device_id=device.device_id)
+    key = IdentityStore(fetch.directory / "identity").key().public_key()
+    signed = fetch.client.sign_wipe(encode(own).decode())
+    verified = verify_wipe(signed.encode(), key=SSlibKey.from_crypto(key), device=device)
+    assert verified == own
+    assert code(encode(own).decode() + " ") == "TH-TRU-080"
+    assert _shown(server) == []

@@ -40,6 +40,7 @@ from twinhull_policy.api.types import (
     SnapshotKind,
     VpnCanary,
     VpnProof,
+    WipeDone,
 )
 from twinhull_policy.errors import ErrorReport
 from twinhull_policy.escrow import Sealed
@@ -89,6 +90,15 @@ class StandInDaemon(DaemonInterface):
             KeySlot(id="0123456789abcdef", kind="passphrase"),
             KeySlot(id="fedcba9876543210", kind="escrow", escrow_key="A" * 43 + "="),
         ]
+        self.wiped = WipeDone(
+            partition="personal",
+            at=1_790_000_400.0,
+            survived=[],
+            other_untouched=True,
+            receipt='{"type":"twinhull.wipe/1"}',
+            envelope='{"payload":""}',
+            unsigned="",
+        )
         self.snapshots: list[SnapshotInfo] = []
         self.recovery_code = to_words(bytes(16))
         """What is handed out whenever a code is made."""
@@ -289,6 +299,12 @@ class StandInDaemon(DaemonInterface):
     @dbus_method_async_override()
     async def restore_header(self, name: str) -> None:
         self._record("restore_header", name)
+
+    @dbus_method_async_override()
+    async def wipe_partition(self, name: str) -> str:
+        self._record("wipe_partition", name)
+        self._becomes(name, "absent")
+        return msgspec.json.encode(self.wiped).decode()
 
     @dbus_method_async_override()
     async def get_escrow(self, name: str) -> str:

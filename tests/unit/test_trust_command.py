@@ -21,9 +21,17 @@ from twinhull_policy.trust.command import (
     sign_command,
     verify_command,
 )
-from twinhull_policy.trust.documents import COMMAND_TYPE, REQUEST_TYPE, STATEMENT_TYPE, Command, Receipt
+from twinhull_policy.trust.documents import (
+    COMMAND_TYPE,
+    REQUEST_TYPE,
+    STATEMENT_TYPE,
+    WIPE_TYPE,
+    Command,
+    Receipt,
+    WipeReceipt,
+)
 from twinhull_policy.trust.limits import LIMITS
-from twinhull_policy.trust.receipt import sign_receipt, verify_receipt
+from twinhull_policy.trust.receipt import sign_receipt, sign_wipe, verify_receipt, verify_wipe
 from twinhull_policy.trust.root import TrustedRoot, update
 from twinhull_policy.trust.statement import DeviceIdentity
 from twinhull_policy.trust.time import reference_time
@@ -284,4 +292,53 @@ def test_bad_receipts_are_refused(case: str) -> None:
     build, expected = BAD_RECEIPTS[case]
     with pytest.raises(errors.TrustError) as refused:
         check(build())
+    assert type(refused.value) is expected
+
+
+def wiped(**fields: Any) -> WipeReceipt:
+    defaults: dict[str, Any] = {
+        "tenant": DEVICE.tenant,
+        "device_id": DEVICE.device_id,
+        "enrol_epoch": DEVICE.enrol_epoch,
+        "partition": "personal",
+        "at": NOW,
+        "removed": ["keys"],
+        "survived": [],
+        "other_before": "ab" * 32,
+        "other_after": "ab" * 32,
+    }
+    return WipeReceipt(**(defaults | fields))
+
+
+WIPED = encode(wiped())
+BAD_WIPES: dict[str, tuple[Callable[[], bytes], type[errors.TrustError]]] = {
+    "another device's key": (
+        lambda: sign_wipe(wiped(), CryptoSigner.generate_ecdsa()),
+        errors.SignatureInvalid,
+    ),
+    "another device": (lambda: sign_wipe(wiped(device_id="laptop-2"), DEVICE_KEY), errors.ReceiptForAnother),
+    "another enrolment": (lambda: sign_wipe(wiped(enrol_epoch=2), DEVICE_KEY), errors.ReceiptForAnother),
+    "no such partition": (
+        lambda: envelope.sign(WIPE_TYPE, WIPED.replace(b"personal", b"net"), [DEVICE_KEY]),
+        errors.ReceiptMalformed,
+    ),
+    "a command's receipt": (lambda: sign_receipt(receipt(), DEVICE_KEY), errors.WrongPayloadType),
+    "too large": (lambda: b"[" * (LIMITS.wipe_receipt_bytes + 1), errors.DocumentTooLarge),
+}
+
+
+def test_a_wipes_receipt() -> None:
+    """Even one that names as much as it may; and it is no receipt of a command."""
+    most = wiped(survived=["s" * 100] * 64)
+    for one in (wiped(), most):
+        assert verify_wipe(sign_wipe(one, DEVICE_KEY), key=DEVICE_KEY.public_key, device=DEVICE) == one
+    with pytest.raises(errors.WrongPayloadType):
+        check(sign_wipe(wiped(), DEVICE_KEY))
+
+
+@pytest.mark.parametrize("case", BAD_WIPES)
+def test_bad_receipts_of_wipes_are_refused(case: str) -> None:
+    build, expected = BAD_WIPES[case]
+    with pytest.raises(errors.TrustError) as refused:
+        verify_wipe(build(), key=DEVICE_KEY.public_key, device=DEVICE)
     assert type(refused.value) is expected

@@ -13,7 +13,7 @@ from twinhull_client.cli import output, secrets, sheet
 from twinhull_client.cli.daemon import call
 from twinhull_client.cli.group import command_group
 from twinhull_client.cli.partition import confirm
-from twinhull_client.errors import BadUsage, NotThereYet
+from twinhull_client.errors import BadUsage, WipeNotProved
 
 app = command_group("The partitions' encrypted volumes.")
 Name = Annotated[Partition, typer.Argument(metavar="PARTITION", help="corporate or personal.")]
@@ -173,12 +173,31 @@ def escrow(partition: Name) -> None:
 
 
 @app.command()
-def wipe(partition: Name, json: output.Json = False) -> None:
-    """Not there yet: destroy a volume's key and show the receipt."""
-    raise NotThereYet(
-        command="disk wipe",
-        meanwhile="'twinhull partition reset' throws a partition's data away but leaves no receipt",
-    )
+def wipe(
+    partition: Name,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    json: output.Json = False,
+) -> None:
+    """Destroy a partition for good: its keys, headers, snapshots and contents; shows a signed receipt."""
+    if not yes:
+        confirm(
+            f"Everything in {partition} and its snapshots will be gone; nothing brings it back.\n"
+            f"Type '{partition}' to go on",
+            f"the wipe of {partition}",
+            answer=partition,
+        )
+    done = call(lambda daemon: daemon.wipe_partition(partition), f"Wiping {partition}")
+    if json:
+        output.emit(done)
+    else:
+        output.say(f"{partition} is destroyed: its keys, headers, snapshots and contents.")
+        signed = "signed by this laptop" if done.envelope else f"not signed: {done.unsigned}"
+        output.say(f"The receipt, {signed}; 'twinhull log' keeps it:")
+        output.say(done.envelope or done.receipt)
+    problems = [f"{path} could still be read" for path in done.survived]
+    problems += [] if done.other_untouched else ["the other partition's files are not the ones from before"]
+    if problems:
+        raise WipeNotProved(partition=partition, what="; ".join(problems))
 
 
 def _proof(partition: Partition, passphrase: Path | None, code: Path | None) -> tuple[UnlockKind, str]:

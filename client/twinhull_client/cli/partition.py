@@ -172,9 +172,9 @@ def _secret_if_locked(name: Partition, passphrase_file: Path | None) -> str:
     return ""
 
 
-def confirm(question: str, action: str) -> None:
-    """Ask on the terminal; raises NotConfirmed for any answer but yes, and without a terminal."""
-    if not sys.stdin.isatty() or input(f"{question}: ").strip().lower() != "yes":
+def confirm(question: str, action: str, answer: str = "yes") -> None:
+    """Ask on the terminal; raises NotConfirmed for any answer but ``answer``, and without a terminal."""
+    if not sys.stdin.isatty() or input(f"{question}: ").strip().lower() != answer:
         raise NotConfirmed(action=action)
 
 

@@ -39,6 +39,7 @@ from .partitions import Partitions
 from .session import Sleep
 from .state import PARTITION_DOCUMENTS, State
 from .vpn import VpnCare
+from .wipes import Wipes
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class Core:
         devices: what can be asked of devices.
         vpn: looks after the corporate tunnel.
         key_slots: what opens the volumes.
+        wipes: their end, asked for by the owner.
         on_change: told the name of what changed; the bus service makes it a signal.
     """
 
@@ -75,6 +77,7 @@ class Core:
         commands: Commands,
         corporate: CorporateSide,
         key_slots: KeySlots,
+        wipes: Wipes,
     ) -> None:
         self.partitions = partitions
         self.disks = disks
@@ -82,6 +85,7 @@ class Core:
         self.devices = devices
         self.vpn = vpn
         self.key_slots = key_slots
+        self.wipes = wipes
         self._device_manager = device_manager
         self.on_change: Callable[[str], object] = lambda _: None
         self._version = version
@@ -98,6 +102,7 @@ class Core:
 
     async def run(self) -> None:
         """Reconcile with what is there, then follow the server and look after the tunnel until cancelled."""
+        await self.wipes.finish()
         await self._enforce_lease()
         settled = await self.partitions.reconcile()
         async with asyncio.TaskGroup() as tasks:

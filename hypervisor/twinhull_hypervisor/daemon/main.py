@@ -55,6 +55,7 @@ from .session import LogindScreen, LogindSleep
 from .specs import Specs
 from .state import State
 from .vpn import VpnCare
+from .wipes import Wipes
 
 logger = logging.getLogger(__name__)
 
@@ -204,6 +205,15 @@ def build(
         escrow_target=fleet.escrow_target,
         on_change=on_change,
     )
+    wipes = Wipes(
+        state=state,
+        hypervisor=hypervisor,
+        networks=networks,
+        partitions=partitions,
+        volumes=volumes,
+        client=fetch,
+        on_change=on_change,
+    )
     core = Core(
         version=release,
         settings=settings,
@@ -220,6 +230,7 @@ def build(
         sleep=LogindSleep(bus),
         commands=commands,
         key_slots=key_slots,
+        wipes=wipes,
         corporate=CorporateCommands(partitions, networks, inbox, fetch, destroy, on_change),
     )
     return core, hypervisor

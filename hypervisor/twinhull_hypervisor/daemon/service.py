@@ -308,6 +308,10 @@ class DaemonService(DaemonInterface):
         await self.core.key_slots.restore_header(_partition(name))
 
     @guarded
+    async def wipe_partition(self, name: str) -> str:
+        return _json(await self.core.wipes.wipe(_partition(name)))
+
+    @guarded
     async def get_escrow(self, name: str) -> str:
         return _json(await self.core.key_slots.escrow(_partition(name)))
 

@@ -48,6 +48,8 @@ Document = Literal[
     "vpn-gateways",
     "commands",
     "lease",
+    "wipe-corporate",
+    "wipe-personal",
 ]
 
 
@@ -55,6 +57,13 @@ PARTITION_DOCUMENTS: dict[Partition, Document] = {
     Partition.CORPORATE: "partition-corporate",
     Partition.PERSONAL: "partition-personal",
 }
+
+
+WIPE_DOCUMENTS: dict[Partition, Document] = {
+    Partition.CORPORATE: "wipe-corporate",
+    Partition.PERSONAL: "wipe-personal",
+}
+"""There while a wipe that the owner asked for has not ended."""
 
 
 class StateUnusable(TwinhullError):

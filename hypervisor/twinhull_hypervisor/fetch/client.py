@@ -68,7 +68,7 @@ class ImageProgress(msgspec.Struct, frozen=True):
 
 
 class Signed(msgspec.Struct, frozen=True):
-    """A receipt as the server got it."""
+    """A signed receipt."""
 
     envelope: str
 
@@ -143,6 +143,10 @@ class FetchClient:
     def receipt(self, body: str) -> str:
         """Sign a receipt (its canonical text) with the device key and post it; the signed envelope."""
         return self._call("receipt", Signed, {"body": body}, timeout=120.0).envelope
+
+    def sign_wipe(self, body: str) -> str:
+        """Sign the receipt of an owner's wipe (its canonical text); the signed envelope, sent nowhere."""
+        return self._call("sign_wipe", Signed, {"body": body}).envelope
 
     def resolve(self, name: str) -> list[str]:
         """The addresses of a host's name, as the network the laptop is on has them; none when it has none."""

@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from securesystemslib.signer import CryptoSigner
-from twinhull_policy.trust.documents import ImageReference
-from twinhull_policy.trust.receipt import parse_receipt, sign_receipt
+from twinhull_policy.trust.documents import ImageReference, Receipt, WipeReceipt
+from twinhull_policy.trust.receipt import parse_receipt, parse_wipe, sign_receipt, sign_wipe
 from twinhull_policy.trust.token import EnrolmentToken, parse_token
 
 from .. import ipc
@@ -118,6 +118,7 @@ class Service:
             "image": self._verb_image,
             "report": self._verb_report,
             "receipt": self._verb_receipt,
+            "sign_wipe": self._verb_sign_wipe,
             "resolve": self._verb_resolve,
             "portal": self._verb_portal,
             "forget": self._verb_forget,
@@ -211,13 +212,17 @@ class Service:
         arguments = _arguments(untrusted, ReportArguments, fds)
         follower = self._enrolled()
         receipt = parse_receipt(arguments.body.encode())
-        identity = follower.identity
-        own = (identity.tenant, identity.device_id, identity.enrol_epoch)
-        if (receipt.tenant, receipt.device_id, receipt.enrol_epoch) != own:
-            raise BadArguments(detail="the receipt is of another enrolment")
+        _require_own(receipt, follower.identity)
         envelope = sign_receipt(receipt, CryptoSigner(self._store.key()))
         self._in_loop(follower.post_receipt(envelope))
         return {"envelope": envelope.decode()}
+
+    def _verb_sign_wipe(self, untrusted: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        """Sign what the owner did. It is sent to nobody: what is wiped may be the personal partition."""
+        arguments = _arguments(untrusted, ReportArguments, fds)
+        receipt = parse_wipe(arguments.body.encode())
+        _require_own(receipt, self._enrolled().identity)
+        return {"envelope": sign_wipe(receipt, CryptoSigner(self._store.key())).decode()}
 
     def _verb_resolve(self, untrusted: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         arguments = _arguments(untrusted, outside.ResolveArguments, fds)
@@ -309,6 +314,12 @@ async def _main(layout: Layout, path: Path, allowed: frozenset[int]) -> None:
     listener.shutdown(socket.SHUT_RDWR)
     await service.stop()
     listener.close()
+
+
+def _require_own(receipt: Receipt | WipeReceipt, identity: Identity) -> None:
+    own = (identity.tenant, identity.device_id, identity.enrol_epoch)
+    if (receipt.tenant, receipt.device_id, receipt.enrol_epoch) != own:
+        raise BadArguments(detail="the receipt is of another enrolment")
 
 
 def _arguments(untrusted: dict[str, Any], kind: type[T], fds: list[int], descriptors: int = 0) -> T:

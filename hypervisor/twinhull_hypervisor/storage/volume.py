@@ -360,10 +360,10 @@ class QemuLuksVolume:
         # The disk's own header holds its master key under ours; so no backup of keys.json helps either.
         header.forget(self._paths.directory)
         self.snapshots.destroy()
-        for disk in (self._discarded, self._paths.new_overlay):
-            overwrite_head(disk, HEAD_BYTES)
-        for path in (self._discarded, self._paths.nvram, self._paths.new_overlay, self._paths.new_nvram):
+        for path in (self._discarded, *self._paths.directory.glob(".*.new")):
+            overwrite_head(path, HEAD_BYTES)
             path.unlink(missing_ok=True)
+        self._paths.nvram.unlink(missing_ok=True)
         sync_directory(self._paths.directory)
 
     def check_header(self) -> None:

@@ -74,6 +74,7 @@ RULES: dict[str, Rule] = {
     "recover_volume": Rule("org.twinhull.keys"),
     "rotate_volume_key": Rule("org.twinhull.keys"),
     "restore_header": Rule("org.twinhull.keys"),
+    "wipe_partition": Rule("org.twinhull.wipe"),
     "get_escrow": Rule("org.twinhull.keys"),
     "open_display": Rule("org.twinhull.display"),
     "prove_vpn": Rule("org.twinhull.prove"),
@@ -238,6 +239,14 @@ class DaemonInterface(DbusInterfaceCommonAsync, interface_name=INTERFACE):
     @dbus_method_async(input_signature="s", flags=DbusUnprivilegedFlag)
     async def restore_header(self, name: str) -> None:
         """Put the verified backup of a stopped partition's disk header back; not needed, it does nothing."""
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="s", result_signature="s", flags=DbusUnprivilegedFlag)
+    async def wipe_partition(self, name: str) -> str:
+        """Destroy a partition for good, running or not: its keys, headers, snapshots and contents.
+
+        Returns a :class:`~twinhull_policy.api.types.WipeDone`.
+        """
         raise NotImplementedError
 
     @dbus_method_async(input_signature="s", result_signature="s", flags=DbusUnprivilegedFlag)

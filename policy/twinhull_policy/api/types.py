@@ -74,6 +74,23 @@ class SnapshotInfo(Struct, frozen=True):
     """It takes of the laptop's disk, at most; what file systems share is counted each time."""
 
 
+class WipeDone(Struct, frozen=True):
+    """What came of a wipe."""
+
+    partition: str
+    at: float
+    survived: list[str]
+    """Files that could still be read; none when everything is destroyed."""
+    other_untouched: bool
+    """Whether the other partition has the same keys to the byte, and the same files."""
+    receipt: str
+    """A :class:`~twinhull_policy.trust.documents.WipeReceipt`, canonical JSON."""
+    envelope: str
+    """The same signed with the device's key; empty when it is not."""
+    unsigned: str
+    """Why it is not signed, in words."""
+
+
 class VpnInfo(Struct, frozen=True):
     """The corporate tunnel and its confinement."""
 

@@ -14,6 +14,8 @@ REQUEST_TYPE = "application/vnd.twinhull.request+json"
 """Signed by the director role: what takes nothing away."""
 RECEIPT_TYPE = "application/vnd.twinhull.receipt+json"
 """Signed by the device's own key."""
+WIPE_TYPE = "application/vnd.twinhull.wipe+json"
+"""Signed by the device's own key, and kept on the laptop."""
 DELEGATIONS_FIELD = "x-twinhull-delegations"
 DELEGATED_ROLES = ("policy", "director", "command", "escrow")
 
@@ -116,3 +118,25 @@ class Receipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     was not touched, and telling nothing else."""
     wireguard_public_key: Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9+/]{43}=)?\Z")] = ""
     """The tunnel's new key, of a ``rotate-vpn-key`` that is done."""
+
+
+class WipeReceipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the laptop says of a partition that its owner wiped; handed to the owner and to nobody else."""
+
+    type: Literal["twinhull.wipe/1"] = "twinhull.wipe/1"
+    tenant: Identifier
+    device_id: Identifier
+    enrol_epoch: Sequence
+    partition: Literal["corporate", "personal"]
+    at: Seconds
+    """The laptop's clock."""
+    removed: Annotated[
+        list[Literal["keys", "headers", "header-backups", "snapshots", "contents", "firmware-variables"]],
+        msgspec.Meta(max_length=6),
+    ]
+    """What is gone for good."""
+    survived: Annotated[list[Annotated[str, msgspec.Meta(max_length=100)]], msgspec.Meta(max_length=64)]
+    """Files whose keys or headers could still be read through a descriptor from before; none when it held."""
+    other_before: Sha256
+    other_after: Sha256
+    """The other partition's volume before and after, as ``personal_before`` of a :class:`Receipt` is."""

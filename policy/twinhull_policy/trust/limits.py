@@ -33,6 +33,8 @@ class TrustLimits:
     """Longest time from a command's issue to the last moment it may be begun."""
     receipt_bytes: int = 4096
     """A receipt's envelope."""
+    wipe_receipt_bytes: int = 16 * 1024
+    """The envelope of a wipe's receipt, which may have to name every snapshot."""
 
 
 LIMITS = TrustLimits()

@@ -1,4 +1,4 @@
-"""Receipts: what a laptop says of a command, signed with the key it enrolled with. Pure."""
+"""Receipts: what a laptop says of a command, or of a wipe, signed with the key it enrolled with. Pure."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from securesystemslib.signer import Key, Signer
 
 from ..canonical import CanonicalDecoder, encode
 from . import envelope
-from .documents import RECEIPT_TYPE, Receipt
+from .documents import RECEIPT_TYPE, WIPE_TYPE, Receipt, WipeReceipt
 from .errors import ReceiptForAnother, ReceiptMalformed
 from .limits import LIMITS
 from .statement import DeviceIdentity
 
 _decoder = CanonicalDecoder(Receipt)
+_wipe_decoder = CanonicalDecoder(WipeReceipt)
 
 
 def verify_receipt(untrusted: bytes, *, key: Key, device: DeviceIdentity) -> Receipt:
@@ -49,3 +50,33 @@ def parse_receipt(untrusted_payload: bytes) -> Receipt:
 def sign_receipt(receipt: Receipt, signer: Signer) -> bytes:
     """The receipt's envelope."""
     return envelope.sign(RECEIPT_TYPE, encode(receipt), [signer])
+
+
+def verify_wipe(untrusted: bytes, *, key: Key, device: DeviceIdentity) -> WipeReceipt:
+    """Accept the receipt of an owner's wipe as :func:`verify_receipt` does one of a command."""
+    payload = envelope.verify(
+        untrusted,
+        payload_type=WIPE_TYPE,
+        keys=[key],
+        threshold=1,
+        role="device",
+        what="receipt",
+        limit=LIMITS.wipe_receipt_bytes,
+    )
+    receipt = parse_wipe(payload)
+    if DeviceIdentity(receipt.tenant, receipt.device_id, receipt.enrol_epoch) != device:
+        raise ReceiptForAnother
+    return receipt
+
+
+def parse_wipe(untrusted_payload: bytes) -> WipeReceipt:
+    """Read the canonical receipt of a wipe. Raises ReceiptMalformed."""
+    try:
+        return _wipe_decoder.decode(untrusted_payload)
+    except ValueError as error:
+        raise ReceiptMalformed(detail=str(error)) from error
+
+
+def sign_wipe(receipt: WipeReceipt, signer: Signer) -> bytes:
+    """The envelope of a wipe's receipt."""
+    return envelope.sign(WIPE_TYPE, encode(receipt), [signer])
