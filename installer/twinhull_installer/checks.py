@@ -7,8 +7,14 @@ import platform
 import shutil
 from pathlib import Path
 
-from twinhull_installer import sizes
-from twinhull_installer.errors import DiskFull, NotRoot, UnsupportedMachine, UnsupportedSystem
+from twinhull_installer import paths, sizes
+from twinhull_installer.errors import (
+    DiskFull,
+    NotRoot,
+    PackageInstalled,
+    UnsupportedMachine,
+    UnsupportedSystem,
+)
 
 OLDEST_DEBIAN = 12
 
@@ -40,10 +46,17 @@ def require_room(size: str, path: Path = Path("/")) -> None:
         raise DiskFull(path=path, free=f"{free:.1f}", needed=f"{sizes.ROOM_GB[size]:.0f}")
 
 
+def require_no_package(environment: Path = paths.VENV) -> None:
+    """Raises PackageInstalled; a package's environment is a directory, the quickstart's is a link to one."""
+    if environment.is_dir() and not environment.is_symlink():
+        raise PackageInstalled
+
+
 def check(command: str, size: str, installed: bool) -> None:
     """All of them; what is installed already needs no more room."""
     require_root(command)
     require_debian(platform.freedesktop_os_release())
     require_machine(platform.machine())
+    require_no_package()
     if not installed:
         require_room(size)

@@ -125,3 +125,24 @@ class LaptopInTheWay(InstallerError):
 
     code = "TH-INS-015"
     next_step = "Run 'installer/quickstart --down' first, or run the tests on another machine."
+
+
+class NotInLock(InstallerError):
+    """{name} is needed and is not in requirements.lock as it is."""
+
+    code = "TH-INS-021"
+    next_step = "Write the lock anew as CONTRIBUTING.md says, or remove the wheelhouse and build again."
+
+
+class PackageInstalled(InstallerError):
+    """Twinhull is installed on this machine from its Debian package."""
+
+    code = "TH-INS-023"
+    next_step = "Use that one, or remove it first: apt-get remove twinhull twinhull-server"
+
+
+class NotACommit(InstallerError):
+    """This source tree has no commit to name and date a package by."""
+
+    code = "TH-INS-022"
+    next_step = "Build from a git clone, or set SOURCE_DATE_EPOCH to the seconds since 1970 of this release."

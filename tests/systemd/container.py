@@ -202,6 +202,11 @@ class Container:
         """What a file of it holds."""
         return (self._merged / path.lstrip("/")).read_text("utf-8", errors="replace")
 
+    def bring(self, path: Path) -> str:
+        """Copy a file into it; returns its path there."""
+        shutil.copyfile(path, self._merged / "root" / path.name)
+        return f"/root/{path.name}"
+
     def close(self) -> None:
         """End it however far it is, and remove what it wrote."""
         if self._process is not None and self._process.poll() is None:

@@ -1,0 +1,1 @@
+"""``installer/package``: the Debian packages of laptop and fleet server, the same bytes every time."""

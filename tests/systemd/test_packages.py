@@ -1,0 +1,186 @@
+"""The Debian packages under a real systemd: install, upgrade, refused downgrade, remove and purge.
+
+In this order, in one container: each test goes on from where the one before it stopped.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from twinhull_installer.debian import command, libraries
+from twinhull_installer.debian.command import Release
+from twinhull_installer.debian.tree import CLIENT, SERVER, Kind
+from twinhull_installer.run import Runner
+
+from tests.lab.image import REPOSITORY
+
+from .container import Container
+from .test_laptop import main_pid
+
+OLD, NEW = Release("0.1.0+1", 1_767_225_600), Release("0.1.0+2", 1_767_225_700)
+INSTALL_SECONDS = 600.0
+CORE = ("twinhull-netd", "twinhull-devd", "twinhull-fetch", "twinhulld")
+"""What an upgrade restarts."""
+VOLUME = "/var/lib/twinhull/volumes/personal/overlay.qcow2"
+GUEST = """<domain type='qemu'><name>twinhull-test</name><memory unit='MiB'>32</memory>
+<os><type arch='x86_64' machine='q35'>hvm</type></os></domain>"""
+"""A machine without a disk, which does nothing: like a partition it belongs to libvirt."""
+
+
+@dataclass(frozen=True)
+class Packages:
+    """Where the packages are in the container."""
+
+    old: str
+    new: str
+
+
+def pack(kind: Kind, work: Path, container: Container) -> Packages:
+    """Two versions of a package, without the libraries that draw, which take most of the time and space."""
+    runner = Runner(work / "log")
+    house = libraries.gather(runner, REPOSITORY, command.WHEELHOUSES)
+    root = command.make_tree(runner, kind, REPOSITORY, house, OLD, work, compiled=False)
+    for name in ("PySide6", "shiboken6"):
+        shutil.rmtree(root / kind.site / name, ignore_errors=True)
+    copied = []
+    for release in (OLD, NEW):
+        package = command.pack(runner, kind, REPOSITORY, root, release, work, "none")
+        copied.append(container.bring(package))
+        shutil.rmtree(root / "DEBIAN")
+    return Packages(*copied)
+
+
+@pytest.fixture(scope="module")
+def packages(started: Container, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Packages]:
+    work = tmp_path_factory.mktemp("packages")
+    yield pack(CLIENT, work, started)
+    shutil.rmtree(work)
+
+
+def dpkg(container: Container, *words: str, check: bool = True) -> tuple[int, str]:
+    done = container.run("dpkg", *words, check=check, seconds=INSTALL_SECONDS)
+    return done.returncode, done.stdout + done.stderr
+
+
+def version(container: Container, name: str = "twinhull") -> str:
+    shown = container.run("dpkg-query", "-W", "-f", "${db:Status-Status} ${Version}", name, check=False)
+    return shown.stdout
+
+
+def invocation(container: Container, unit: str) -> str:
+    return container.output("systemctl", "show", "--property=InvocationID", "--value", unit).strip()
+
+
+def guest_pid(container: Container) -> str:
+    return container.output("pgrep", "-f", "guest=twinhull-test").strip()
+
+
+def exists(container: Container, path: str) -> bool:
+    return container.run("test", "-e", path, check=False).returncode == 0
+
+
+def failed(container: Container) -> str:
+    return container.output("systemctl", "--failed", "--no-legend", "--plain").strip()
+
+
+def test_an_installation_starts_nothing_and_is_whole(started: Container, packages: Packages) -> None:
+    dpkg(started, "-i", packages.old)
+    assert version(started) == f"installed {OLD.version}"
+    assert dpkg(started, "--verify", "twinhull") == (0, "")
+    for user in ("twinhull", "twinhull-fetch", "twinhull-blockd", "th-corporate", "th-personal"):
+        started.run("id", user)
+    for unit in (*CORE, "twinhull-blockd"):
+        assert started.run("systemctl", "is-active", f"{unit}.service", check=False).stdout == "inactive\n"
+    asked = started.run("twinhull", "status", check=False)
+    assert asked.returncode == 3 and "TH-" in asked.stderr
+    assert failed(started) == ""
+
+
+def test_the_services_of_the_package_run(started: Container, packages: Packages) -> None:
+    # Sockets start the network helper and the fetcher; that they are up makes them something to restart.
+    units = [f"{unit}.service" for unit in ("libvirtd", *CORE)]
+    started.run("systemctl", "start", "twinhull.target", *units)
+    for unit in CORE:
+        assert started.output("systemctl", "is-active", f"{unit}.service") == "active\n"
+    assert "absent" in started.output("twinhull", "status", "--json")
+    assert failed(started) == ""
+
+
+def test_a_machine_of_libvirt_runs_on_over_an_upgrade(started: Container, packages: Packages) -> None:
+    started.run("virsh", "-c", "qemu:///system", "create", "/dev/stdin", input=GUEST)
+    kept = ("twinhull-partitions.service", "libvirtd.service")
+    before = {unit: invocation(started, unit) for unit in kept}
+    guest, programs = guest_pid(started), {unit: main_pid(started, unit) for unit in CORE}
+    dpkg(started, "-i", packages.new)
+    assert version(started) == f"installed {NEW.version}"
+    assert guest_pid(started) == guest != ""
+    assert {unit: invocation(started, unit) for unit in kept} == before
+    for unit in CORE:
+        assert main_pid(started, unit) not in ("0", programs[unit]), unit
+    assert "absent" in started.output("twinhull", "status", "--json")
+    assert failed(started) == ""
+
+
+def test_a_downgrade_is_refused_and_changes_nothing(started: Container, packages: Packages) -> None:
+    programs = {unit: main_pid(started, unit) for unit in CORE}
+    status, said = dpkg(started, "-i", packages.old, check=False)
+    assert status == 1
+    assert f"version {NEW.version} is newer than {OLD.version}, which may not read what it left" in said
+    assert version(started) == f"installed {NEW.version}"
+    assert {unit: main_pid(started, unit) for unit in CORE} == programs
+
+
+def test_a_package_is_not_removed_from_under_a_machine(started: Container, packages: Packages) -> None:
+    status, said = dpkg(started, "-r", "twinhull", check=False)
+    assert status == 1 and "a partition still runs" in said
+    assert version(started) == f"installed {NEW.version}"
+    for unit in (*CORE, "twinhull-partitions"):
+        assert started.output("systemctl", "is-active", f"{unit}.service") == "active\n"
+
+
+def test_removing_leaves_the_partitions(started: Container, packages: Packages) -> None:
+    started.run("virsh", "-c", "qemu:///system", "destroy", "twinhull-test")
+    started.run("install", "-D", "-m", "600", "/dev/null", VOLUME)
+    dpkg(started, "-r", "twinhull")
+    assert exists(started, VOLUME)
+    assert not exists(started, "/opt/twinhull/venv")
+    assert started.output("systemctl", "list-units", "--no-legend", "--plain", "twinhull*").strip() == ""
+    assert started.run("pgrep", "-f", "/opt/twinhull/", check=False).stdout == ""
+    assert failed(started) == ""
+    status, said = dpkg(started, "-i", packages.old, check=False)
+    assert status == 1 and "is newer than" in said
+
+
+def test_purging_leaves_disks_and_says_what_deletes_them(started: Container, packages: Packages) -> None:
+    _, said = dpkg(started, "-P", "twinhull")
+    assert exists(started, VOLUME)
+    (line,) = [line.strip() for line in said.splitlines() if line.strip().startswith("rm -r ")]
+    dpkg(started, "-i", packages.new)
+    assert exists(started, VOLUME)
+    started.run(*line.split()[:2], "--force", *line.split()[2:])
+    dpkg(started, "-P", "twinhull")
+    for path in ("/var/lib/twinhull", "/var/lib/twinhull-fetch", "/var/lib/twinhull-netd"):
+        assert not exists(started, path), path
+    for path in ("/opt/twinhull/venv", "/opt/twinhull/lib", "/opt/twinhull/services"):
+        assert not exists(started, path), path
+
+
+def test_a_fleet_outlives_its_package(started: Container, tmp_path: Path) -> None:
+    server = pack(SERVER, tmp_path, started)
+    dpkg(started, "-i", server.old)
+    started.run("runuser", "-u", "twinhull-server", "--", "twinhull-server", "init")
+    started.run("systemctl", "enable", "--now", "twinhull-server.service")
+    before = main_pid(started, "twinhull-server")
+    dpkg(started, "-i", server.new)
+    assert main_pid(started, "twinhull-server") not in ("0", before)
+    assert started.output("systemctl", "is-active", "twinhull-server.service") == "active\n"
+    status, said = dpkg(started, "-i", server.old, check=False)
+    assert status == 1 and "is newer than" in said
+    _, said = dpkg(started, "-P", "twinhull-server")
+    assert "rm -r /var/lib/twinhull-server" in said
+    assert started.output("find", "/var/lib/twinhull-server", "-type", "f").strip()
+    assert started.run("pgrep", "-f", "/opt/twinhull-server/", check=False).stdout == ""
