@@ -351,6 +351,61 @@
         </message>
     </context>
     <context>
+        <name>ExchangePanel</name>
+        <message>
+            <source>Copy from one computer to the other</source>
+            <translation>Von einem Rechner in den anderen kopieren</translation>
+        </message>
+        <message>
+            <source>What would be copied</source>
+            <translation>Was kopiert würde</translation>
+        </message>
+        <message>
+            <source>Send it</source>
+            <translation>Senden</translation>
+        </message>
+        <message>
+            <source>Do not send</source>
+            <translation>Nicht senden</translation>
+        </message>
+        <message>
+            <source>From the corporate to the personal computer</source>
+            <translation>Vom Firmenrechner in den Privatrechner</translation>
+        </message>
+        <message>
+            <source>From the personal to the corporate computer</source>
+            <translation>Vom Privatrechner in den Firmenrechner</translation>
+        </message>
+        <message>
+            <source>Close</source>
+            <translation>Schließen</translation>
+        </message>
+        <message>
+            <source>Copy a text or an address in one of them first. You read it before it is sent.</source>
+            <translation>Kopieren Sie zuerst in einem von beiden einen Text oder eine Adresse. Sie lesen, was es ist, bevor es gesendet wird.</translation>
+        </message>
+        <message>
+            <source>Asking that computer what was copied there.</source>
+            <translation>Der Rechner wird gefragt, was dort kopiert wurde.</translation>
+        </message>
+        <message>
+            <source>A web address</source>
+            <translation>Eine Webadresse</translation>
+        </message>
+        <message>
+            <source>A text</source>
+            <translation>Ein Text</translation>
+        </message>
+        <message>
+            <source>{kind}, {bytes} bytes, {lines} lines.</source>
+            <translation>{kind}, {bytes} Bytes, Zeilen: {lines}.</translation>
+        </message>
+        <message>
+            <source>{n} characters in it cannot be seen or turn others around; here they are as numbers.</source>
+            <translation>{n} Zeichen darin sind nicht zu sehen oder drehen andere um; hier stehen sie als Nummern.</translation>
+        </message>
+    </context>
+    <context>
         <name>GradeCard</name>
         <message>
             <source>Protection of this laptop</source>
@@ -508,6 +563,10 @@
             <translation>Tasten: Strg+Alt halten</translation>
         </message>
         <message>
+            <source>Sent: paste it in the {name} within a minute</source>
+            <translation>Gesendet: innerhalb einer Minute einfügen ({name})</translation>
+        </message>
+        <message>
             <source>has the keyboard</source>
             <translation>hat die Tastatur</translation>
         </message>
@@ -658,6 +717,10 @@
         <message>
             <source>Views</source>
             <translation>Ansichten</translation>
+        </message>
+        <message>
+            <source>Copy from one computer to the other…</source>
+            <translation>Von einem Rechner in den anderen kopieren …</translation>
         </message>
         <message>
             <source>The other one small in the corner</source>
@@ -852,6 +915,10 @@
         <message>
             <source>Answer for a device</source>
             <translation>Für ein Gerät antworten</translation>
+        </message>
+        <message>
+            <source>Copy to the other computer</source>
+            <translation>In den anderen Rechner kopieren</translation>
         </message>
     </context>
     <context>

@@ -351,6 +351,61 @@
         </message>
     </context>
     <context>
+        <name>ExchangePanel</name>
+        <message>
+            <source>Copy from one computer to the other</source>
+            <translation>一方のコンピューターからもう一方へコピー</translation>
+        </message>
+        <message>
+            <source>What would be copied</source>
+            <translation>コピーされる内容</translation>
+        </message>
+        <message>
+            <source>Send it</source>
+            <translation>送る</translation>
+        </message>
+        <message>
+            <source>Do not send</source>
+            <translation>送らない</translation>
+        </message>
+        <message>
+            <source>From the corporate to the personal computer</source>
+            <translation>会社用コンピューターから個人用コンピューターへ</translation>
+        </message>
+        <message>
+            <source>From the personal to the corporate computer</source>
+            <translation>個人用コンピューターから会社用コンピューターへ</translation>
+        </message>
+        <message>
+            <source>Close</source>
+            <translation>閉じる</translation>
+        </message>
+        <message>
+            <source>Copy a text or an address in one of them first. You read it before it is sent.</source>
+            <translation>先にどちらかのコンピューターでテキストまたはアドレスをコピーします。送る前に内容を確認できます。</translation>
+        </message>
+        <message>
+            <source>Asking that computer what was copied there.</source>
+            <translation>コピーされた内容をそのコンピューターに問い合わせています。</translation>
+        </message>
+        <message>
+            <source>A web address</source>
+            <translation>Web アドレス</translation>
+        </message>
+        <message>
+            <source>A text</source>
+            <translation>テキスト</translation>
+        </message>
+        <message>
+            <source>{kind}, {bytes} bytes, {lines} lines.</source>
+            <translation>{kind}、{bytes} バイト、{lines} 行です。</translation>
+        </message>
+        <message>
+            <source>{n} characters in it cannot be seen or turn others around; here they are as numbers.</source>
+            <translation>見えない文字や並び順を変える文字が {n} 個含まれています。ここでは番号で示します。</translation>
+        </message>
+    </context>
+    <context>
         <name>GradeCard</name>
         <message>
             <source>Protection of this laptop</source>
@@ -508,6 +563,10 @@
             <translation>キー一覧: Ctrl+Altを長押し</translation>
         </message>
         <message>
+            <source>Sent: paste it in the {name} within a minute</source>
+            <translation>送りました。1 分以内に貼り付けてください（{name}）</translation>
+        </message>
+        <message>
             <source>has the keyboard</source>
             <translation>キーボード入力先</translation>
         </message>
@@ -658,6 +717,10 @@
         <message>
             <source>Views</source>
             <translation>表示</translation>
+        </message>
+        <message>
+            <source>Copy from one computer to the other…</source>
+            <translation>一方のコンピューターからもう一方へコピー…</translation>
         </message>
         <message>
             <source>The other one small in the corner</source>
@@ -852,6 +915,10 @@
         <message>
             <source>Answer for a device</source>
             <translation>デバイスについて回答</translation>
+        </message>
+        <message>
+            <source>Copy to the other computer</source>
+            <translation>もう一方のコンピューターへコピー</translation>
         </message>
     </context>
     <context>

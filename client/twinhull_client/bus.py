@@ -38,6 +38,8 @@ from twinhull_policy.api.types import (
     DeviceAnswer,
     DeviceInfo,
     EnrolmentInfo,
+    ExchangeAnswer,
+    ExchangeOutcome,
     Grade,
     GrantProgress,
     GrantPrompt,
@@ -52,6 +54,7 @@ from twinhull_policy.api.types import (
 )
 from twinhull_policy.errors import ErrorReport, RemoteError, TwinhullError, printable
 from twinhull_policy.escrow import Sealed
+from twinhull_policy.exchange import ExchangeFacts
 
 from twinhull_client.errors import (
     CallFailed,
@@ -195,6 +198,15 @@ class Daemon:
     async def open_display(self, name: str) -> int:
         """A new SPICE connection to a running partition; the caller owns and closes the descriptor."""
         return await _answer(lambda: self.proxy.open_display(name))
+
+    async def ask_exchange(self, facts: ExchangeFacts) -> ExchangeAnswer:
+        """Whether something may cross the border; what it is, never its content."""
+        question = msgspec.json.encode(facts).decode()
+        return _decode(await _answer(lambda: self.proxy.ask_exchange(question)), ExchangeAnswer)
+
+    async def settle_exchange(self, ticket: str, outcome: ExchangeOutcome) -> None:
+        """Have the daemon keep a receipt; ``sent`` before the content goes, which it may still refuse."""
+        await _answer(lambda: self.proxy.settle_exchange(ticket, outcome))
 
     async def prove_vpn(self) -> VpnProof:
         """Run the leak canaries now."""

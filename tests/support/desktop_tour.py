@@ -20,6 +20,8 @@ import msgspec
 from PySide6.QtCore import QDeadlineTimer, QEventLoop, QSettings
 from PySide6.QtWidgets import QApplication
 from twinhull_client.gui.client import DaemonClient
+from twinhull_client.gui.errors import CopyDenied
+from twinhull_client.gui.exchange_text import examine
 from twinhull_client.gui.immortal import keep_singletons
 from twinhull_client.gui.language import LANGUAGES, SOURCE, speak
 from twinhull_client.gui.window import MainWindow
@@ -162,8 +164,23 @@ def _chords(tour: Tour) -> None:
     tour.window.chord_list.appear()
 
 
-def _log(tour: Tour) -> None:
+def _exchange(tour: Tour) -> None:
     tour.window.chord_list.hide()
+    tour.window.exchange.choose()
+
+
+def _exchange_read(tour: Tour) -> None:
+    said = "<b>Invoice</b> 2026-114\nPlease pay to \u202eDE12 3456\u202c by Friday.\n"
+    tour.window.exchange.panel.read("corporate", examine(said.encode()), link=False)
+
+
+def _exchange_refused(tour: Tour) -> None:
+    reason = "The policy does not let this cross."
+    tour.window.exchange.panel.fail("corporate", CopyDenied(reason=reason))
+
+
+def _log(tour: Tour) -> None:
+    tour.window.exchange.cancel()
     tour.window.home.policy.sent_wanted.emit()
     tour.until(lambda: tour.window.log.table.rowCount() > 0)
 
@@ -185,6 +202,9 @@ SCENES: dict[str, tuple[str, Callable[[Tour], None]]] = {
     "both": ("Side by side, each under a strip of its own.", _screen("both")),
     "corner": ("The other one small in the corner; a click changes them.", _corner),
     "chords": ("The laptop's own key combinations, while Ctrl and Alt are held.", _chords),
+    "exchange": ("Copy from one computer to the other: which way.", _exchange),
+    "exchange-read": ("What would cross is read first; what nobody would see is shown.", _exchange_read),
+    "exchange-refused": ("What the policy does not let cross.", _exchange_refused),
     "log": ("What was reported to the company, to the byte.", _log),
     "lock": ("Locked, on a desktop without a lock of its own.", _lock),
 }

@@ -30,6 +30,7 @@ from twinhull_policy.api.interface import (
     DaemonInterface,
 )
 from twinhull_policy.api.types import (
+    ExchangeAnswer,
     GrantProgress,
     GrantPrompt,
     KeySlot,
@@ -44,6 +45,8 @@ from twinhull_policy.api.types import (
 )
 from twinhull_policy.errors import ErrorReport
 from twinhull_policy.escrow import Sealed
+from twinhull_policy.example import example_policy
+from twinhull_policy.exchange import ExchangeFacts, decide_exchange
 from twinhull_policy.recovery_code import to_words
 
 from tests.support.demonstration import DIGEST, demonstration_devices, demonstration_status
@@ -110,6 +113,8 @@ class StandInDaemon(DaemonInterface):
             public_key="A" * 43 + "=",
             sealed=bytes(64),
         )
+        self.exchange = example_policy().exchange
+        """What may cross between the partitions."""
         self.calls: list[tuple[str, tuple[object, ...]]] = []
         """Method names and arguments as they came; a secret appears as the text read from its pipe."""
         self.display: Callable[[str], int] = self._loose_display
@@ -324,6 +329,17 @@ class StandInDaemon(DaemonInterface):
         descriptor = self.display(name)
         asyncio.get_running_loop().call_later(5, os.close, descriptor)
         return descriptor
+
+    @dbus_method_async_override()
+    async def ask_exchange(self, question: str) -> str:
+        self._record("ask_exchange", question)
+        decision = decide_exchange(msgspec.json.decode(question, type=ExchangeFacts), self.exchange)
+        ticket = "" if decision.verdict == "deny" else f"{len(self.calls):032x}"
+        return msgspec.json.encode(ExchangeAnswer(decision=decision, ticket=ticket)).decode()
+
+    @dbus_method_async_override()
+    async def settle_exchange(self, ticket: str, outcome: str) -> None:
+        self._record("settle_exchange", ticket, outcome)
 
     @dbus_method_async_override()
     async def prove_vpn(self) -> str:

@@ -24,6 +24,7 @@ DEFAULTS = {
     "devices": "Ctrl+Alt+U",
     "log": "Ctrl+Alt+O",
     "answer": "Ctrl+Alt+A",
+    "exchange": "Ctrl+Alt+C",
 }
 """By action. U is for USB and O for "log": desktops take D themselves, and L locks everywhere."""
 SETTINGS_GROUP = "chords"
@@ -57,6 +58,7 @@ def action_words() -> dict[str, str]:
         "devices": tr("Devices"),
         "log": tr("Log"),
         "answer": tr("Answer for a device"),
+        "exchange": tr("Copy to the other computer"),
     }
 
 

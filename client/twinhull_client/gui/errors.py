@@ -48,3 +48,57 @@ class PortNameTaken(TwinhullError):
     code = "TH-GUI-006"
     blame = Blame.MALFORMED
     next_step = "Give this one another name."
+
+
+class NotBothRunning(TwinhullError):
+    """Copying takes both computers, and {partition} is not running."""
+
+    code = "TH-GUI-007"
+    next_step = "Start it on the Home page, and copy again."
+
+
+class NothingCopied(TwinhullError):
+    """The {partition} computer has no copied text to give."""
+
+    code = "TH-GUI-008"
+    next_step = "Mark a text there, copy it (Ctrl+C), and try again. Only text can be copied across."
+
+
+class NoAnswer(TwinhullError):
+    """The {partition} computer did not answer in time what is copied in it."""
+
+    code = "TH-GUI-009"
+    next_step = "Try again. If it happens again, restart that computer."
+
+
+class NoAgent(TwinhullError):
+    """Nothing in the {partition} computer can copy to or from this laptop yet."""
+
+    code = "TH-GUI-010"
+    next_step = (
+        "Wait until its desktop is there. It needs the package spice-vdagent, which golden images have."
+    )
+
+
+class NotText(TwinhullError):
+    """What was copied is not a text that can be shown, so it stays where it is."""
+
+    code = "TH-GUI-011"
+    blame = Blame.MALFORMED
+    next_step = "Copy text, and nothing else."
+
+
+class TooMuchCopied(TwinhullError):
+    """What was copied is more than {limit} KiB, which is the most that crosses at once."""
+
+    code = "TH-GUI-012"
+    blame = Blame.DENIED
+    next_step = "Copy less of it at a time."
+
+
+class CopyDenied(TwinhullError):
+    """The company's policy does not let this be copied: {reason}"""
+
+    code = "TH-GUI-013"
+    blame = Blame.DENIED
+    next_step = "The Home page says what may be copied, under what your employer controls."

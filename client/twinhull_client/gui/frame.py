@@ -57,6 +57,13 @@ def cursor_image(message: protocol.Cursor, untrusted_fd: int) -> QImage:
     return image.copy()
 
 
+def copied_text(message: protocol.ClipboardText, untrusted_fd: int) -> bytes:
+    """A copy of a guest's copied text; takes ``untrusted_fd`` over. Raises ProtocolError as above."""
+    mapping = _map(untrusted_fd, message.size)
+    with mapping:
+        return bytes(mapping)
+
+
 def _map(untrusted_fd: int, size: int) -> mmap.mmap:
     try:
         if fcntl.fcntl(untrusted_fd, fcntl.F_GET_SEALS) & NEEDED_SEALS != NEEDED_SEALS:

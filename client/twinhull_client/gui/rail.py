@@ -9,9 +9,9 @@ from twinhull_client.gui.chords import Chords
 from twinhull_client.gui.theme import icon
 
 VIEWS = ("home", "corporate", "personal", "both", "devices", "log")
-TOOLS = ("corner", "full", "lock")
+TOOLS = ("exchange", "corner", "full", "lock")
 WIDTH = 100
-TOOL_SIDE = 28
+TOOL_SIDE = 24
 
 
 def tr(text: str) -> str:
@@ -49,7 +49,7 @@ class Rail(QWidget):
         self._colours, self._chords = colours, chords
         self.buttons: dict[str, QToolButton] = {}
         column = QVBoxLayout(self)
-        column.setContentsMargins(8, 14, 8, 10)
+        column.setContentsMargins(1, 14, 1, 10)
         column.setSpacing(6)
         group = QButtonGroup(self)
         for view, name in view_names().items():
@@ -62,10 +62,15 @@ class Rail(QWidget):
             group.addButton(made)
             if view == "devices":
                 column.addStretch()
-            column.addWidget(made)
+            column.addWidget(made, 0, Qt.AlignmentFlag.AlignHCenter)
         tools = QHBoxLayout()
         tools.setSpacing(0)
-        names = (self.tr("The other one small in the corner"), self.tr("Full screen"), self.tr("Lock"))
+        names = (
+            self.tr("Copy from one computer to the other…"),
+            self.tr("The other one small in the corner"),
+            self.tr("Full screen"),
+            self.tr("Lock"),
+        )
         for tool, name in zip(TOOLS, names, strict=True):
             made = self._button(tool, name)
             made.setProperty("tool", True)

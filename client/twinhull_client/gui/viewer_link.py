@@ -11,9 +11,10 @@ from PySide6.QtCore import QObject, QRect, QSocketNotifier, QTimer, Signal
 from PySide6.QtGui import QImage
 
 from twinhull_client.gui.errors import ViewerMisbehaved
-from twinhull_client.gui.frame import Frame, cursor_image, map_frame
+from twinhull_client.gui.frame import Frame, copied_text, cursor_image, map_frame
 from twinhull_client.gui.sandbox import start_viewer
 from twinhull_client.viewer import protocol
+from twinhull_client.viewer.canvas import sealed_memory
 
 PACKETS_A_TURN = 64
 """Most packets read before the app's own events get their turn."""
@@ -29,6 +30,8 @@ class ViewerLink(QObject):
         damaged: this part of the current frame has new pixels.
         cursor_changed: pointer image or None, hot spot x and y.
         trouble: the TwinhullError that ended a viewer.
+        ended: a viewer has gone, and whatever it was asked or offered with it.
+        clipboard: a protocol.FromClipboard, and the guest's bytes where there are some.
     """
 
     channel_wanted = Signal(int)
@@ -36,6 +39,8 @@ class ViewerLink(QObject):
     damaged = Signal(QRect)
     cursor_changed = Signal(object, int, int)
     trouble = Signal(object)
+    ended = Signal()
+    clipboard = Signal(object, object)
 
     def __init__(
         self, partition: str, parent: QObject | None = None, *, argv: list[str] | None = None
@@ -104,6 +109,7 @@ class ViewerLink(QObject):
             self._process.kill()  # SIGKILL: it is gone in the time the kernel needs
             self._process.wait(timeout=10)
             self._process = None
+            self.ended.emit()
         if self.frame is not None:
             self.frame = None
             self.frame_changed.emit()
@@ -152,6 +158,10 @@ class ViewerLink(QObject):
                 self.cursor_changed.emit(image, message.hot_x, message.hot_y)
             case protocol.CursorHidden():
                 self.cursor_changed.emit(None, 0, 0)
+            case protocol.ClipboardText() if fd is not None:
+                self.clipboard.emit(message, copied_text(message, fd))
+            case protocol.ClipboardNothing() | protocol.ClipboardTaken():
+                self.clipboard.emit(message, None)
 
     def give_channel(self, number: int, fd: int | None) -> None:
         """Answer a request: hand ``fd`` over, which is closed here, or refuse with None."""
@@ -177,6 +187,23 @@ class ViewerLink(QObject):
         if wish != self._wish:
             self._wish = wish
             self._send(wish)
+
+    def ask_clipboard(self, gesture: int) -> None:
+        """Ask the guest for what is copied in it; the answer is ``clipboard``."""
+        self._send(protocol.ClipboardAsk(gesture))
+
+    def offer_clipboard(self, gesture: int, text: bytes) -> None:
+        """Let the guest take a text once; ``text`` has 1 to protocol.MAX_CLIPBOARD bytes."""
+        fd = sealed_memory("twinhull-offer", len(text))
+        try:
+            os.pwrite(fd, text, 0)
+            self._send(protocol.ClipboardOffer(gesture, len(text)), fd)
+        finally:
+            os.close(fd)
+
+    def withdraw_clipboard(self, gesture: int) -> None:
+        """Have a gesture forgotten; the guest keeps nothing it has not taken yet."""
+        self._send(protocol.ClipboardWithdraw(gesture))
 
     def _send(self, message: protocol.FromApp, fd: int | None = None) -> None:
         if self._socket is None:

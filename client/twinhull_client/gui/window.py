@@ -15,6 +15,8 @@ from twinhull_client.gui.client import DaemonClient
 from twinhull_client.gui.covers import ChordList, LockCover
 from twinhull_client.gui.device_desk import DeviceDesk
 from twinhull_client.gui.enrol_card import EnrolDesk
+from twinhull_client.gui.exchange import ExchangeDesk
+from twinhull_client.gui.exchange_panel import ExchangePanel
 from twinhull_client.gui.home import HomePage
 from twinhull_client.gui.lock import SessionLock
 from twinhull_client.gui.notices import Notice, between, waiting
@@ -67,6 +69,7 @@ class MainWindow(QMainWindow):
         self._keyboard = "host"
         self._last_used = "corporate"
         self._corner = False
+        self._paste_in = ""
         self.setWindowTitle("Twinhull")
         self.resize(1440, 900)
         self.colours = colours(theme)
@@ -89,6 +92,7 @@ class MainWindow(QMainWindow):
         self.buttons = self.rail.buttons
         self._build()
         self.chord_list = ChordList(self.below, self.chords)
+        self.exchange = ExchangeDesk(client, self.links, ExchangePanel(self.below))
         self.lock_cover = LockCover(self.below, self.colours["muted"])
         self.session_lock = SessionLock(self)
         self.notifier, self.tray = Notifier(self), Tray(self)
@@ -140,6 +144,8 @@ class MainWindow(QMainWindow):
         self.desk.panel.appeared.connect(lambda: QApplication.alert(self))
         self.notifier.opened.connect(self._come_back)
         self.tray.wanted.connect(self._come_back)
+        self.exchange.closed.connect(lambda: self.show_view(self.view))
+        self.exchange.waiting.connect(self._on_sent)
         self.lock_cover.unlock.connect(self.uncover)
         self.session_lock.locked.connect(self._on_session_locked)
         self.session_lock.unlocked.connect(self.uncover)
@@ -191,7 +197,14 @@ class MainWindow(QMainWindow):
         """Do what a chord or a button of the rail says; while locked, nothing."""
         if self._locked:
             return
+        self.exchange.cancel()
         match action:
+            case "exchange":
+                self._let_go()
+                if self._keyboard in self.screens:
+                    self.exchange.begin(self._keyboard)
+                else:
+                    self.exchange.choose()
             case "lock":
                 self.lock()
             case "switch":
@@ -241,6 +254,7 @@ class MainWindow(QMainWindow):
     def _cover(self, sentence: str) -> None:
         self._locked = True
         self._let_go()
+        self.exchange.end()
         self.chord_list.hide()
         self.lock_cover.say(sentence, open_here=False)
         self.lock_cover.appear()
@@ -267,6 +281,10 @@ class MainWindow(QMainWindow):
             self.lock_cover.hide()
             self.show_view(self.view)
 
+    def _on_sent(self, partition: str) -> None:
+        self._paste_in = partition
+        self._update_strip()
+
     # -- keyboard --------------------------------------------------------------------------------------
 
     def _on_keyboard(self, partition: str) -> None:
@@ -290,6 +308,10 @@ class MainWindow(QMainWindow):
             if on_screen
             else self.tr("Keys: hold Ctrl+Alt")
         )
+        if self._paste_in:
+            hint = self.tr("Sent: paste it in the {name} within a minute").format(
+                name=computer_name(self._paste_in)
+            )
         self.strip.show_context(context, phrase, "" if self._locked else hint)
         for name, strip in self.screens_page.strips.items():
             strip.show_context(name, "", self.tr("has the keyboard") if name == context else "")
@@ -444,6 +466,7 @@ class MainWindow(QMainWindow):
     def shut_down(self) -> None:
         """End every viewer and the bus thread."""
         self._closed = True
+        self.exchange.end()
         self.session_lock.close()
         self.notifier.close()
         self.tray.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 
 from gi.repository import GLib  # type: ignore[import-not-found]
@@ -9,9 +10,14 @@ from gi.repository import GLib  # type: ignore[import-not-found]
 from twinhull_client.viewer.spice import SpiceScreen
 from twinhull_client.viewer.syscalls import confine
 
+MEMORY_LIMIT = 1024 * 1024 * 1024
+"""Most memory of its own, bytes (setrlimit(2), RLIMIT_DATA): several times the largest screen with what SPICE
+keeps for it. A guest that announces more ends its own viewer, and nobody else's."""
+
 
 def main() -> None:
     """Show one partition's screen until the app or the screen goes away."""
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_LIMIT, MEMORY_LIMIT))
     connection = socket.socket(fileno=0)
     loop = GLib.MainLoop()
     screen = SpiceScreen(connection, loop)

@@ -1,8 +1,9 @@
 """What a viewer and the desktop app say to each other over their one SOCK_SEQPACKET socket.
 
 One JSON object a packet, at most :data:`PACKET_LIMIT` bytes, at most one descriptor beside it. Every message
-is a frozen dataclass whose fields are booleans or integers with declared bounds; there is no text in it, so
-nothing a guest wrote can travel. Both sides use this module, so it is standard library only.
+is a frozen dataclass whose fields are booleans or integers with declared bounds; there is no text in it. What
+a guest wrote travels in one way only: as the bytes of a sealed memory beside an answer that was asked for.
+Both sides use this module, so it is standard library only.
 """
 
 from __future__ import annotations
@@ -29,6 +30,12 @@ MIN_WIDTH, MIN_HEIGHT = 320, 200
 """Smallest screen a guest is asked for; what is shown smaller is scaled."""
 MAX_MM = 10_000
 """Largest screen for the eye, millimetres."""
+MAX_CLIPBOARD = 64 * 1024
+"""Most copied text, bytes: what the host carries at once (twinhull_policy.exchange, TEXT_BYTES)."""
+MAX_GESTURE = 2**31
+"""Gestures are numbered from 1; nobody makes more."""
+NO_AGENT, NO_TEXT, TOO_LARGE = 1, 2, 3
+"""Why there is no copied text: nothing in the guest answers such questions; it has none; it is too much."""
 
 
 class ProtocolError(Exception):
@@ -87,6 +94,51 @@ class CursorHidden:
 
 
 @dataclass(frozen=True)
+class ClipboardText:
+    """Viewer: what was copied in the guest, asked for by gesture ``id``, is beside this message."""
+
+    id: int = bounded(1, MAX_GESTURE)
+    size: int = bounded(1, MAX_CLIPBOARD)
+
+
+@dataclass(frozen=True)
+class ClipboardNothing:
+    """Viewer: nothing comes of gesture ``id``, for one of NO_AGENT, NO_TEXT and TOO_LARGE."""
+
+    id: int = bounded(1, MAX_GESTURE)
+    reason: int = bounded(NO_AGENT, TOO_LARGE)
+
+
+@dataclass(frozen=True)
+class ClipboardTaken:
+    """Viewer: the guest took what gesture ``id`` offered, and it is gone from here."""
+
+    id: int = bounded(1, MAX_GESTURE)
+
+
+@dataclass(frozen=True)
+class ClipboardAsk:
+    """App: a person wants what is copied in the guest now."""
+
+    id: int = bounded(1, MAX_GESTURE)
+
+
+@dataclass(frozen=True)
+class ClipboardOffer:
+    """App: the guest may take the text beside this message, once."""
+
+    id: int = bounded(1, MAX_GESTURE)
+    size: int = bounded(1, MAX_CLIPBOARD)
+
+
+@dataclass(frozen=True)
+class ClipboardWithdraw:
+    """App: gesture ``id`` is over; forget what was asked or offered for it."""
+
+    id: int = bounded(1, MAX_GESTURE)
+
+
+@dataclass(frozen=True)
 class Channel:
     """App: the connection you asked for is beside this message."""
 
@@ -141,8 +193,10 @@ class Resize:
     height_mm: int = bounded(1, MAX_MM)
 
 
-FromViewer = ChannelRequest | Frame | Damage | Cursor | CursorHidden
-FromApp = Channel | ChannelRefused | Key | Pointer | Button | Shown | Resize
+FromClipboard = ClipboardText | ClipboardNothing | ClipboardTaken
+ToClipboard = ClipboardAsk | ClipboardOffer | ClipboardWithdraw
+FromViewer = ChannelRequest | Frame | Damage | Cursor | CursorHidden | FromClipboard
+FromApp = Channel | ChannelRefused | Key | Pointer | Button | Shown | Resize | ToClipboard
 Message = FromViewer | FromApp
 
 FROM_VIEWER: dict[str, type[Any]] = {
@@ -151,6 +205,9 @@ FROM_VIEWER: dict[str, type[Any]] = {
     "damage": Damage,
     "cursor": Cursor,
     "cursor-hidden": CursorHidden,
+    "clipboard-text": ClipboardText,
+    "clipboard-nothing": ClipboardNothing,
+    "clipboard-taken": ClipboardTaken,
 }
 FROM_APP: dict[str, type[Any]] = {
     "channel": Channel,
@@ -160,8 +217,11 @@ FROM_APP: dict[str, type[Any]] = {
     "button": Button,
     "shown": Shown,
     "resize": Resize,
+    "clipboard-ask": ClipboardAsk,
+    "clipboard-offer": ClipboardOffer,
+    "clipboard-withdraw": ClipboardWithdraw,
 }
-CARRIES_DESCRIPTOR = (Frame, Cursor, Channel)
+CARRIES_DESCRIPTOR = (Frame, Cursor, Channel, ClipboardText, ClipboardOffer)
 _NAMES = {kind: name for table in (FROM_VIEWER, FROM_APP) for name, kind in table.items()}
 
 

@@ -1,7 +1,7 @@
 """One partition's screen over SPICE: pixels and pointer out, keys and pointer in, and no other channel.
 
-Uses spice-client-glib through GObject introspection (SpiceClientGLib 2.0). Sound, USB, smart cards, shared
-folders and the clipboard are never connected.
+Uses spice-client-glib through GObject introspection (SpiceClientGLib 2.0). Sound, USB, smart cards and shared
+folders are never connected; the clipboard is touched for a person's gesture alone (clipboard.py).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from gi.repository import GLib, GObject, SpiceClientGLib  # type: ignore[import-
 
 from twinhull_client.viewer import protocol  # noqa: E402
 from twinhull_client.viewer.canvas import Canvas, sealed_memory  # noqa: E402
+from twinhull_client.viewer.clipboard import Clipboard  # noqa: E402
 
 FORMAT_32 = 32
 """SPICE_SURFACE_FMT_32_xRGB (spice-protocol, enums.h)."""
@@ -51,6 +52,7 @@ class SpiceScreen:
         self._requests = 0
         self._inputs: Any = None
         self._main: Any = None
+        self._clipboard: Clipboard | None = None
         self._pointer = (0, 0)
         self._flush_timer = 0
         self._next_flush = 0
@@ -90,6 +92,7 @@ class SpiceScreen:
         _listen(channel, "channel-event", self._on_event)
         if isinstance(channel, SpiceClientGLib.MainChannel):
             self._main = channel
+            self._clipboard = Clipboard(channel, self._send)
             _listen(channel, "main-agent-update", lambda _channel: self._ask_for_size())
             return  # the session connects it itself
         if isinstance(channel, SpiceClientGLib.DisplayChannel):
@@ -237,6 +240,26 @@ class SpiceScreen:
             case protocol.Resize():
                 self._wish = message
                 self._ask_for_size()
+            case protocol.ClipboardAsk() | protocol.ClipboardOffer() | protocol.ClipboardWithdraw():
+                self._handle_clipboard(message, fd)
+
+    def _handle_clipboard(self, message: protocol.ToClipboard, fd: int | None) -> None:
+        text = b""
+        if fd is not None:
+            try:
+                text = os.pread(fd, protocol.MAX_CLIPBOARD, 0)
+            finally:
+                os.close(fd)
+        if self._clipboard is None:
+            self._send(protocol.ClipboardNothing(message.id, protocol.NO_AGENT))
+            return
+        match message:
+            case protocol.ClipboardAsk(id=gesture):
+                self._clipboard.ask(gesture)
+            case protocol.ClipboardOffer(id=gesture, size=size):
+                self._clipboard.offer(gesture, text[:size])
+            case protocol.ClipboardWithdraw(id=gesture):
+                self._clipboard.withdraw(gesture)
 
     def _move(self, x: int, y: int, buttons: int) -> None:
         if self._inputs is None or self._main is None:

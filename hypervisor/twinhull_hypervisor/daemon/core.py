@@ -30,6 +30,7 @@ from .commands import Commands, CorporateSide
 from .device_commands import DeviceCommands
 from .devices import DeviceManager
 from .disks import Disks
+from .exchanges import Exchanges
 from .fleet import Fleet
 from .host import Host
 from .key_slots import KeySlots
@@ -55,6 +56,7 @@ class Core:
         vpn: looks after the corporate tunnel.
         key_slots: what opens the volumes.
         wipes: their end, asked for by the owner.
+        exchanges: what crosses between the partitions.
         on_change: told the name of what changed; the bus service makes it a signal.
     """
 
@@ -78,6 +80,7 @@ class Core:
         corporate: CorporateSide,
         key_slots: KeySlots,
         wipes: Wipes,
+        exchanges: Exchanges,
     ) -> None:
         self.partitions = partitions
         self.disks = disks
@@ -86,6 +89,7 @@ class Core:
         self.vpn = vpn
         self.key_slots = key_slots
         self.wipes = wipes
+        self.exchanges = exchanges
         self._device_manager = device_manager
         self.on_change: Callable[[str], object] = lambda _: None
         self._version = version

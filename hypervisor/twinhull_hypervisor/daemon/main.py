@@ -40,6 +40,7 @@ from .device_memory import DeviceMemory, boot_id
 from .devices import DeviceManager
 from .disks import Disks
 from .erase import erase
+from .exchanges import Exchanges
 from .fleet import Fleet
 from .gateways import Gateways
 from .host import Host
@@ -231,6 +232,7 @@ def build(
         commands=commands,
         key_slots=key_slots,
         wipes=wipes,
+        exchanges=Exchanges(state, lambda: inbox.in_force.policy if inbox.in_force else None),
         corporate=CorporateCommands(partitions, networks, inbox, fetch, destroy, on_change),
     )
     return core, hypervisor

@@ -21,14 +21,16 @@ from twinhull_policy.api.interface import (
     INITIATOR_LIMIT,
     LOG_LIMIT,
     PORT_LIMIT,
+    QUESTION_LIMIT,
     RULES,
     RULES_LIMIT,
     URL_LIMIT,
     DaemonError,
     DaemonInterface,
 )
-from twinhull_policy.api.types import SNAPSHOT_NAME_LIMIT, DeviceAnswer, KillSwitch
+from twinhull_policy.api.types import SNAPSHOT_NAME_LIMIT, DeviceAnswer, ExchangeOutcome, KillSwitch
 from twinhull_policy.errors import Blame, TwinhullError, printable
+from twinhull_policy.exchange import ExchangeFacts
 from twinhull_policy.names import Partition
 
 from ..storage.slots import RecoveryCode
@@ -42,6 +44,7 @@ logger = logging.getLogger(__name__)
 PORT = re.compile(rf"[0-9a-z][0-9a-z.:-]{{0,{PORT_LIMIT - 1}}}")
 SLOT = re.compile("[0-9a-f]{16}")
 SNAPSHOT = re.compile("s-[0-9a-f]{8}")
+TICKET = re.compile("[0-9a-f]{32}")
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -131,6 +134,17 @@ def _snapshot(untrusted_id: str) -> str:
             argument="snapshot", detail="an id as 'twinhull partition snapshots' has it"
         )
     return untrusted_id
+
+
+def _exchange(untrusted_question: str) -> ExchangeFacts:
+    """What somebody wants to pass on; bounded, closed, and of printable words only."""
+    try:
+        if len(untrusted_question) > QUESTION_LIMIT:
+            raise msgspec.DecodeError
+        facts = msgspec.json.decode(untrusted_question, type=ExchangeFacts)
+    except msgspec.DecodeError as error:
+        raise ArgumentOutOfBounds(argument="question", detail="way, kind, size_bytes and type") from error
+    return msgspec.structs.replace(facts, type=printable(facts.type, 200))
 
 
 def _one_of(untrusted_word: str, words: Any, argument: str) -> Any:
@@ -318,6 +332,16 @@ class DaemonService(DaemonInterface):
     @guarded
     async def open_display(self, name: str) -> int:
         return _lent(await self.core.partitions.open_display(_partition(name)))
+
+    @guarded
+    async def ask_exchange(self, question: str) -> str:
+        return _json(self.core.exchanges.ask(_exchange(question), _sender()))
+
+    @guarded
+    async def settle_exchange(self, ticket: str, outcome: str) -> None:
+        if TICKET.fullmatch(ticket) is None:
+            raise ArgumentOutOfBounds(argument="ticket", detail="as ask_exchange gave it")
+        self.core.exchanges.settle(ticket, _one_of(outcome, ExchangeOutcome, "outcome"), _sender())
 
     @guarded
     async def prove_vpn(self) -> str:

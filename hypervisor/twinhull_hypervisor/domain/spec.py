@@ -73,8 +73,8 @@ class DomainSpec:
         uid, gid: whom QEMU runs as, both above 0; no two partitions share them (security.md R1).
         cpu_shares: weight against the other partitions' 1024s, 2 to 262144.
         confined: a mandatory access control driver is there, so libvirt must confine QEMU with it too.
-        agent_channel: the SPICE agent's channel, by which the guest learns the window's size; clipboard and
-            file transfer stay off whatever the guest says.
+        agent_channel: the SPICE agent's channel, by which the guest learns the window's size and is
+            asked for what was copied in it; file transfer stays off whatever the guest says.
         pci: addresses of PCI functions that are the machine's while it runs.
     """
 

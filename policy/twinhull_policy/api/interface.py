@@ -31,6 +31,8 @@ FINGERPRINT_LIMIT = 100
 LOG_LIMIT = 1000
 PORT_LIMIT = 40
 """Longest name of a port or device, characters; a chain of five hubs (USB 2.0, 4.1.1) takes fewer."""
+QUESTION_LIMIT = 1024
+"""Longest question about an exchange, bytes of JSON."""
 RULES_LIMIT = 256 * 1024
 """Longest owner's document, bytes."""
 
@@ -77,6 +79,8 @@ RULES: dict[str, Rule] = {
     "wipe_partition": Rule("org.twinhull.wipe"),
     "get_escrow": Rule("org.twinhull.keys"),
     "open_display": Rule("org.twinhull.display"),
+    "ask_exchange": Rule("org.twinhull.exchange"),
+    "settle_exchange": Rule("org.twinhull.exchange"),
     "prove_vpn": Rule("org.twinhull.prove"),
     "attach_device": Rule("org.twinhull.device"),
     "detach_device": Rule("org.twinhull.device"),
@@ -257,6 +261,22 @@ class DaemonInterface(DbusInterfaceCommonAsync, interface_name=INTERFACE):
     @dbus_method_async(input_signature="s", result_signature="h", flags=DbusUnprivilegedFlag)
     async def open_display(self, name: str) -> int:
         """One new SPICE channel connection to a running partition, as a file descriptor."""
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="s", result_signature="s", flags=DbusUnprivilegedFlag)
+    async def ask_exchange(self, question: str) -> str:
+        """Whether something may cross the border: JSON of exchange.ExchangeFacts, never the content.
+
+        Returns an :class:`~twinhull_policy.api.types.ExchangeAnswer`; a refusal is in the owner's log.
+        """
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="ss", flags=DbusUnprivilegedFlag)
+    async def settle_exchange(self, ticket: str, outcome: str) -> None:
+        """Say what became of an exchange (ExchangeOutcome); the receipt is in the owner's log.
+
+        ``sent`` comes before the content goes: the policy that is in force then is asked once more.
+        """
         raise NotImplementedError
 
     @dbus_method_async(result_signature="s", flags=DbusUnprivilegedFlag)

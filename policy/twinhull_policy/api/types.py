@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from twinhull_policy.exchange import ExchangeDecision
 from twinhull_policy.kinds import Kind
 
 PartitionState = Literal["absent", "locked", "stopped", "starting", "running", "paused", "stopping", "failed"]
@@ -22,6 +23,9 @@ DeviceAnswer = Literal["corporate", "personal", "deny"]
 UnlockKind = Literal["passphrase", "recovery-code"]
 """What a person opens a volume with."""
 KillSwitch = Literal["camera", "microphone"]
+ExchangeOutcome = Literal["sent", "used", "expired", "cancelled", "failed"]
+"""What became of something that was to cross: it goes now; its new owner took it; nobody took it in time; the
+person decided against it; it did not get there. The last four end it."""
 
 
 class Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -262,6 +266,14 @@ class KillSwitches(Struct, frozen=True):
 
     camera_off: bool = False
     microphone_off: bool = False
+
+
+class ExchangeAnswer(Struct, frozen=True):
+    """What the policy says of an exchange, and how to name it from now on."""
+
+    decision: ExchangeDecision
+    ticket: str = ""
+    """For ``settle_exchange``; empty when it was denied."""
 
 
 class ImageInfo(Struct, frozen=True):

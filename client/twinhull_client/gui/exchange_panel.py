@@ -1,0 +1,167 @@
+"""The card while something is to cross: which way, what it is, and whether to send it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
+from twinhull_policy.errors import TwinhullError
+
+from twinhull_client.gui.covers import Cover
+from twinhull_client.gui.exchange_text import Copied
+from twinhull_client.gui.widgets import Problem, button, label
+
+WIDTH = 640
+TEXT_HEIGHT = 200
+
+Step = Literal["choose", "wait", "read", "problem"]
+
+
+class ExchangePanel(Cover):
+    """One card; while it is there the keyboard is this laptop's, and both computers' screens are covered.
+
+    Signals:
+        chosen: the computer to copy from.
+        send: the person has read it and wants it to cross.
+        leave: the person does not.
+    """
+
+    chosen = Signal(str)
+    send = Signal()
+    leave = Signal()
+
+    def __init__(self, ground: QWidget) -> None:
+        super().__init__(ground)
+        self.setObjectName("exchange")
+        self.setAccessibleName(self.tr("Copy from one computer to the other"))
+        self.step: Step = "choose"
+        self._keeps_focus = False
+        self.heading = label(role="heading")
+        self.sentence = label()
+        self.warning = label(role="warning")
+        self.text = QPlainTextEdit(readOnly=True)
+        self.text.setAccessibleName(self.tr("What would be copied"))
+        self.text.setMinimumHeight(60)
+        self.text.setMaximumHeight(TEXT_HEIGHT)
+        self.text.setTabChangesFocus(True)
+        self.problem = Problem()
+        self.ways = {
+            "corporate": button(self.ways_text("corporate"), lambda: self.chosen.emit("corporate")),
+            "personal": button(self.ways_text("personal"), lambda: self.chosen.emit("personal")),
+        }
+        self.send_button = button(self.tr("Send it"), self.send.emit, primary=True)
+        self.leave_button = button(self.tr("Do not send"), self.leave.emit)
+        card = QFrame()
+        card.setObjectName("card")
+        card.setMaximumWidth(WIDTH)
+        column = QVBoxLayout(card)
+        column.setContentsMargins(28, 22, 28, 24)
+        column.setSpacing(12)
+        for part in (self.heading, self.sentence, *self.ways.values(), self.warning, self.text, self.problem):
+            column.addWidget(part)
+        row = QHBoxLayout()
+        row.addWidget(self.send_button)
+        row.addWidget(self.leave_button)
+        row.addStretch()
+        column.addLayout(row)
+        inner = QHBoxLayout()
+        inner.addStretch(1)
+        inner.addWidget(card, 100)
+        inner.addStretch(1)
+        outer = QVBoxLayout(self)
+        outer.addStretch()
+        outer.addLayout(inner)
+        outer.addStretch()
+
+    def ways_text(self, source: str) -> str:
+        """What it is called to copy from ``source`` to the other computer."""
+        if source == "corporate":
+            return self.tr("From the corporate to the personal computer")
+        return self.tr("From the personal to the corporate computer")
+
+    def _turn(self, step: Step, heading: str, sentence: str = "") -> None:
+        self.step = step
+        self.heading.setText(heading)
+        self.sentence.setText(sentence)
+        self.sentence.setVisible(bool(sentence))
+        for way in self.ways.values():
+            way.setVisible(step == "choose")
+        self.text.setVisible(step == "read")
+        if step != "read":
+            self.text.clear()
+            self.warning.hide()
+        self.send_button.setVisible(step == "read")
+        self.leave_button.setText(self.tr("Do not send") if step == "read" else self.tr("Close"))
+        self.leave_button.setAccessibleName(self.leave_button.text())
+        if step != "problem":
+            self.problem.say(None)
+        self.appear()
+
+    def appear(self) -> None:
+        """Cover everything now, and keep the keyboard."""
+        self._keeps_focus = True
+        super().appear()
+
+    def go(self) -> None:
+        """Let go of everything that is shown, and of the keyboard."""
+        self._keeps_focus = False
+        self.text.clear()
+        self.hide()
+
+    def choose(self) -> None:
+        """Ask which way."""
+        self._turn(
+            "choose",
+            self.tr("Copy from one computer to the other"),
+            self.tr("Copy a text or an address in one of them first. You read it before it is sent."),
+        )
+        self.ways["corporate"].setFocus()
+
+    def wait(self, source: str) -> None:
+        """Say that the computer is being asked."""
+        self._turn("wait", self.ways_text(source), self.tr("Asking that computer what was copied there."))
+        self.leave_button.setFocus()
+
+    def read(self, source: str, copied: Copied, *, link: bool) -> None:
+        """Show what would cross. A key that was meant for something else sends nothing: the text has them."""
+        kind = self.tr("A web address") if link else self.tr("A text")
+        size = self.tr("{kind}, {bytes} bytes, {lines} lines.").format(
+            kind=kind, bytes=len(copied.content), lines=copied.lines
+        )
+        self._turn("read", self.ways_text(source), size)
+        self.warning.setText(
+            self.tr(
+                "{n} characters in it cannot be seen or turn others around; here they are as numbers."
+            ).format(n=copied.unseen)
+        )
+        self.warning.setVisible(copied.unseen > 0)
+        self.text.setPlainText(copied.shown)
+        self.text.setFocus()
+
+    def fail(self, source: str, error: TwinhullError) -> None:
+        """Say why nothing crosses."""
+        self._turn("problem", self.ways_text(source))
+        self.problem.say(error)
+        self.leave_button.setFocus()
+
+    def focusNextPrevChild(self, forwards: bool) -> bool:
+        """Tab stays on the card: what is covered is not to get keys."""
+        places = [
+            each
+            for each in (*self.ways.values(), self.text, self.send_button, self.leave_button)
+            if each.isVisible()
+        ]
+        if not self._keeps_focus or not places:
+            return super().focusNextPrevChild(forwards)
+        now = self.focusWidget()
+        at = places.index(now) if now in places else -1
+        places[(at + (1 if forwards else -1)) % len(places)].setFocus(Qt.FocusReason.TabFocusReason)
+        return True
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_Escape:
+            self.leave.emit()
+        else:
+            super().keyPressEvent(event)
