@@ -254,6 +254,9 @@ def test_a_late_answer_and_one_to_another_gesture_are_dropped(
     QTest.keyClick(shown.exchange.panel.leave_button, Qt.Key.Key_Escape)
     assert not shown.exchange.panel.isVisible()
     assert shown.strip.context == "corporate"
+    copy(shown, qtbot, "wait")
+    shown.links["corporate"].clipboard.emit(protocol.ClipboardText(1, 4), b"late")
+    assert shown.exchange.panel.step == "wait"
     answers(source, lambda: source.text(b"in time"))
     copy(shown, qtbot)
     assert shown.exchange.panel.text.toPlainText() == "in time"
