@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 from PySide6.QtCore import QDeadlineTimer, QEventLoop, QSettings
+from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QApplication
 from twinhull_client.gui.client import DaemonClient
 from twinhull_client.gui.errors import CopyDenied
@@ -39,7 +40,7 @@ PAGE = ROOT / "docs" / "screens.md"
 SIZE = (1200, 760)
 PATIENCE_MS = 20_000
 REST_MS = 700
-"""How long the window rests before its picture: a resized guest has painted itself anew by then."""
+"""How long the window rests before each picture: a resized guest has painted itself anew by then."""
 HEAD = """# The desktop app, view by view
 
 Every picture is made by `python -m tests.support.desktop_tour` from the app itself, with a stand-in daemon
@@ -74,10 +75,16 @@ class Tour:
             QApplication.processEvents(QEventLoop.ProcessEventsFlag.AllEvents, 50)
 
     def take(self, name: str) -> None:
-        """Let everything come to rest and take a picture."""
-        rest = QDeadlineTimer(REST_MS)
-        self.until(rest.hasExpired)
-        self.window.grab().save(str(self.folder / f"{name}-{self.theme}.png"), "PNG")
+        """Let everything come to rest, until two pictures in a row are alike, and keep the last."""
+        before, now = QImage(), self._rested()
+        end = QDeadlineTimer(PATIENCE_MS)
+        while before != now and not end.hasExpired():
+            before, now = now, self._rested()
+        now.save(str(self.folder / f"{name}-{self.theme}.png"))
+
+    def _rested(self) -> QImage:
+        self.until(QDeadlineTimer(REST_MS).hasExpired)
+        return self.window.grab().toImage()
 
     def shows(self, **changes: object) -> None:
         """Have the daemon report this, and wait until it is shown."""
