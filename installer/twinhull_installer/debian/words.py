@@ -135,7 +135,8 @@ def _parsed(parser: argparse.ArgumentParser, path: tuple[str, ...], text: str) -
         if isinstance(action, argparse._SubParsersAction):
             group = True
         elif action.option_strings and not isinstance(action, argparse._HelpAction):
-            value = "" if action.nargs == 0 else (action.metavar or action.dest).upper().replace("_", "-")  # type: ignore[union-attr]
+            named = action.metavar if isinstance(action.metavar, str) else action.dest
+            value = "" if action.nargs == 0 else named.upper().replace("_", "-")
             options.append(Option(tuple(action.option_strings), value, (), action.help or ""))
         elif not action.option_strings:
             arguments.append(Argument(action.dest.upper(), (), action.help or ""))
