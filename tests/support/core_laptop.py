@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -336,12 +336,17 @@ class CoreLaptop:
 
 @asynccontextmanager
 async def core_laptop(
-    directory: Path, lease: LeaseSection | None = None, *, start: bool = True, enrolled: bool = True
+    directory: Path,
+    lease: LeaseSection | None = None,
+    *,
+    start: bool = True,
+    enrolled: bool = True,
+    polkit: Callable[[], AbstractAsyncContextManager[None]] = running_polkit,
 ) -> AsyncIterator[CoreLaptop]:
     """A laptop with both machines running and its core looking after them."""
     lease = lease or LeaseSection(offline_hours=168, warning_hours=24, network_hours=6)
     with private_bus(directory):
-        async with running_polkit(), running_logind() as logind:
+        async with polkit(), running_logind() as logind:
             laptop = CoreLaptop(directory, logind, lease, enrolled=enrolled)
             for name in Partition:
                 laptop.create(name)
