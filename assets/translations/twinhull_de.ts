@@ -736,10 +736,197 @@
         </message>
     </context>
     <context>
+        <name>SnapshotsPage</name>
+        <message>
+            <source>Earlier states</source>
+            <translation>Frühere Zustände</translation>
+        </message>
+        <message>
+            <source>Back to Home</source>
+            <translation>Zurück zur Übersicht</translation>
+        </message>
+        <message>
+            <source>Earlier states of one computer</source>
+            <translation>Frühere Zustände eines Rechners</translation>
+        </message>
+        <message>
+            <source>Keep it as it is now</source>
+            <translation>Den jetzigen Zustand behalten</translation>
+        </message>
+        <message>
+            <source>A name for it, such as: before the update</source>
+            <translation>Ein Name, zum Beispiel: vor dem Update</translation>
+        </message>
+        <message>
+            <source>A name for the state that is kept; may be left empty</source>
+            <translation>Ein Name für den Zustand; kann leer bleiben</translation>
+        </message>
+        <message>
+            <source>Keep this state</source>
+            <translation>Zustand behalten</translation>
+        </message>
+        <message>
+            <source>Please wait</source>
+            <translation>Bitte warten</translation>
+        </message>
+        <message>
+            <source>How far it is</source>
+            <translation>Wie weit es ist</translation>
+        </message>
+        <message>
+            <source>Passphrase of this computer</source>
+            <translation>Passphrase dieses Rechners</translation>
+        </message>
+        <message>
+            <source>Go back</source>
+            <translation>Zurückkehren</translation>
+        </message>
+        <message>
+            <source>Shut it down</source>
+            <translation>Herunterfahren</translation>
+        </message>
+        <message>
+            <source>Leave it as it is</source>
+            <translation>So lassen, wie es ist</translation>
+        </message>
+        <message>
+            <source>Newest first</source>
+            <translation>Neueste zuerst</translation>
+        </message>
+        <message>
+            <source>Earlier states: {name}</source>
+            <translation>Frühere Zustände: {name}</translation>
+        </message>
+        <message>
+            <source>What is kept could not be read.</source>
+            <translation>Was behalten wurde, war nicht zu lesen.</translation>
+        </message>
+        <message>
+            <source>Try again</source>
+            <translation>Noch einmal versuchen</translation>
+        </message>
+        <message>
+            <source>It is kept.</source>
+            <translation>Der Zustand ist behalten.</translation>
+        </message>
+        <message>
+            <source>It is as it was then. “Undo” below brings back what was there before.</source>
+            <translation>Alles ist wie damals. „Rückgängig“ unten holt zurück, was vorher da war.</translation>
+        </message>
+        <message>
+            <source>It is removed.</source>
+            <translation>Der Zustand ist entfernt.</translation>
+        </message>
+        <message>
+            <source>{n} are kept, as many as there can be. Remove one first; “Undo” works as ever.</source>
+            <translation>{n} Zustände sind behalten, mehr gehen nicht. Entfernen Sie erst einen; „Rückgängig“ geht wie immer.</translation>
+        </message>
+        <message>
+            <source>It is running: it stands still until that is done, which may take minutes. What is on its disk is kept, not what is open and not saved.</source>
+            <translation>Er läuft: Er steht still, bis das getan ist, und das kann Minuten dauern. Behalten wird, was auf der Platte ist, nicht was offen und ungespeichert ist.</translation>
+        </message>
+        <message>
+            <source>What is on its disk is kept, and you can go back to it.</source>
+            <translation>Behalten wird, was auf der Platte ist, und Sie können dahin zurückkehren.</translation>
+        </message>
+        <message>
+            <source>Its disk is being copied. If it is running it stands still until that is done.</source>
+            <translation>Die Platte wird kopiert. Wenn der Rechner läuft, steht er still, bis das getan ist.</translation>
+        </message>
+        <message>
+            <source>It is going back. It cannot be started until that is done.</source>
+            <translation>Der Rechner kehrt zurück. Er lässt sich erst danach starten.</translation>
+        </message>
+        <message>
+            <source>It is being removed.</source>
+            <translation>Der Zustand wird entfernt.</translation>
+        </message>
+        <message>
+            <source>It is shutting down.</source>
+            <translation>Der Rechner fährt herunter.</translation>
+        </message>
+        <message>
+            <source>Go back to {when}?</source>
+            <translation>Zurück zum Stand vom {when}?</translation>
+        </message>
+        <message>
+            <source>Remove the state of {when}?</source>
+            <translation>Den Stand vom {when} entfernen?</translation>
+        </message>
+        <message>
+            <source>Everything written in this computer since is gone from it: files, programs, settings. It is kept as a state of its own, so this can be undone. Passphrases stay as they are now.</source>
+            <translation>Alles, was seither in diesem Rechner geschrieben wurde, ist darin dann weg: Dateien, Programme, Einstellungen. Es bleibt als eigener Zustand erhalten, das lässt sich also rückgängig machen. Passphrasen bleiben, wie sie jetzt sind.</translation>
+        </message>
+        <message>
+            <source>You cannot go back to it any more, and this cannot be undone.</source>
+            <translation>Sie können nicht mehr dahin zurückkehren, und das lässt sich nicht rückgängig machen.</translation>
+        </message>
+        <message>
+            <source>This computer has to be off. Save what is open in it first.</source>
+            <translation>Dieser Rechner muss aus sein. Speichern Sie erst, was darin offen ist.</translation>
+        </message>
+        <message>
+            <source>Remove it</source>
+            <translation>Entfernen</translation>
+        </message>
+        <message>
+            <source>Before you went back</source>
+            <translation>Bevor Sie zurückkehrten</translation>
+        </message>
+        <message>
+            <source>Before you went back to “{name}”</source>
+            <translation>Bevor Sie zu „{name}“ zurückkehrten</translation>
+        </message>
+        <message>
+            <source>A state without a name</source>
+            <translation>Ein Zustand ohne Namen</translation>
+        </message>
+        <message>
+            <source>Looking for earlier states.</source>
+            <translation>Frühere Zustände werden gesucht.</translation>
+        </message>
+        <message>
+            <source>Nothing is kept yet. Keep a state before an update or anything you are unsure of.</source>
+            <translation>Noch ist nichts behalten. Behalten Sie einen Zustand vor einem Update oder allem, bei dem Sie unsicher sind.</translation>
+        </message>
+        <message>
+            <source>Now: as it is</source>
+            <translation>Jetzt: wie er ist</translation>
+        </message>
+        <message>
+            <source>Undo</source>
+            <translation>Rückgängig</translation>
+        </message>
+        <message>
+            <source>Go back…</source>
+            <translation>Zurück…</translation>
+        </message>
+        <message>
+            <source>Remove…</source>
+            <translation>Entfernen…</translation>
+        </message>
+        <message>
+            <source>Go back to {when}: {what}</source>
+            <translation>Zurück zum {when}: {what}</translation>
+        </message>
+        <message>
+            <source>Remove {when}: {what}</source>
+            <translation>Entfernen: {when}, {what}</translation>
+        </message>
+    </context>
+    <context>
         <name>StorageCard</name>
         <message>
             <source>Storage and systems</source>
             <translation>Speicher und Systeme</translation>
+        </message>
+        <message>
+            <source>Earlier states</source>
+            <translation>Frühere Zustände</translation>
+        </message>
+        <message>
+            <source>Earlier states: {name}</source>
+            <translation>Frühere Zustände: {name}</translation>
         </message>
         <message>
             <source>Nothing yet</source>

@@ -736,10 +736,197 @@
         </message>
     </context>
     <context>
+        <name>SnapshotsPage</name>
+        <message>
+            <source>Earlier states</source>
+            <translation>以前の状態</translation>
+        </message>
+        <message>
+            <source>Back to Home</source>
+            <translation>ホームに戻る</translation>
+        </message>
+        <message>
+            <source>Earlier states of one computer</source>
+            <translation>1台のコンピューターの以前の状態</translation>
+        </message>
+        <message>
+            <source>Keep it as it is now</source>
+            <translation>今の状態を残す</translation>
+        </message>
+        <message>
+            <source>A name for it, such as: before the update</source>
+            <translation>名前(例:更新の前)</translation>
+        </message>
+        <message>
+            <source>A name for the state that is kept; may be left empty</source>
+            <translation>残す状態の名前(空でもかまいません)</translation>
+        </message>
+        <message>
+            <source>Keep this state</source>
+            <translation>この状態を残す</translation>
+        </message>
+        <message>
+            <source>Please wait</source>
+            <translation>お待ちください</translation>
+        </message>
+        <message>
+            <source>How far it is</source>
+            <translation>進み具合</translation>
+        </message>
+        <message>
+            <source>Passphrase of this computer</source>
+            <translation>このコンピューターのパスフレーズ</translation>
+        </message>
+        <message>
+            <source>Go back</source>
+            <translation>戻す</translation>
+        </message>
+        <message>
+            <source>Shut it down</source>
+            <translation>シャットダウン</translation>
+        </message>
+        <message>
+            <source>Leave it as it is</source>
+            <translation>このままにする</translation>
+        </message>
+        <message>
+            <source>Newest first</source>
+            <translation>新しい順</translation>
+        </message>
+        <message>
+            <source>Earlier states: {name}</source>
+            <translation>以前の状態:{name}</translation>
+        </message>
+        <message>
+            <source>What is kept could not be read.</source>
+            <translation>残した状態を読み取れませんでした。</translation>
+        </message>
+        <message>
+            <source>Try again</source>
+            <translation>もう一度試す</translation>
+        </message>
+        <message>
+            <source>It is kept.</source>
+            <translation>状態を残しました。</translation>
+        </message>
+        <message>
+            <source>It is as it was then. “Undo” below brings back what was there before.</source>
+            <translation>そのときの状態に戻りました。下の「元に戻す」で、直前の状態を取り戻せます。</translation>
+        </message>
+        <message>
+            <source>It is removed.</source>
+            <translation>状態を削除しました。</translation>
+        </message>
+        <message>
+            <source>{n} are kept, as many as there can be. Remove one first; “Undo” works as ever.</source>
+            <translation>{n}個の状態が残されていて、これが上限です。先に1つ削除してください。「元に戻す」はいつでも使えます。</translation>
+        </message>
+        <message>
+            <source>It is running: it stands still until that is done, which may take minutes. What is on its disk is kept, not what is open and not saved.</source>
+            <translation>動作中です。終わるまで止まり、数分かかることがあります。残るのはディスクにあるもので、開いたまま保存していないものは残りません。</translation>
+        </message>
+        <message>
+            <source>What is on its disk is kept, and you can go back to it.</source>
+            <translation>ディスクにあるものが残り、後でその状態に戻せます。</translation>
+        </message>
+        <message>
+            <source>Its disk is being copied. If it is running it stands still until that is done.</source>
+            <translation>ディスクをコピーしています。動作中の場合は、終わるまで止まります。</translation>
+        </message>
+        <message>
+            <source>It is going back. It cannot be started until that is done.</source>
+            <translation>以前の状態に戻しています。終わるまで起動できません。</translation>
+        </message>
+        <message>
+            <source>It is being removed.</source>
+            <translation>削除しています。</translation>
+        </message>
+        <message>
+            <source>It is shutting down.</source>
+            <translation>シャットダウンしています。</translation>
+        </message>
+        <message>
+            <source>Go back to {when}?</source>
+            <translation>{when}の状態に戻しますか。</translation>
+        </message>
+        <message>
+            <source>Remove the state of {when}?</source>
+            <translation>{when}の状態を削除しますか。</translation>
+        </message>
+        <message>
+            <source>Everything written in this computer since is gone from it: files, programs, settings. It is kept as a state of its own, so this can be undone. Passphrases stay as they are now.</source>
+            <translation>それ以降にこのコンピューターに書き込まれたもの(ファイル、プログラム、設定)はなくなります。今の状態は別に残されるので、元に戻せます。パスフレーズは今のままです。</translation>
+        </message>
+        <message>
+            <source>You cannot go back to it any more, and this cannot be undone.</source>
+            <translation>この状態には戻せなくなり、削除は元に戻せません。</translation>
+        </message>
+        <message>
+            <source>This computer has to be off. Save what is open in it first.</source>
+            <translation>このコンピューターの電源が切れている必要があります。先に、開いているものを保存してください。</translation>
+        </message>
+        <message>
+            <source>Remove it</source>
+            <translation>削除</translation>
+        </message>
+        <message>
+            <source>Before you went back</source>
+            <translation>戻す前の状態</translation>
+        </message>
+        <message>
+            <source>Before you went back to “{name}”</source>
+            <translation>「{name}」に戻す前の状態</translation>
+        </message>
+        <message>
+            <source>A state without a name</source>
+            <translation>名前のない状態</translation>
+        </message>
+        <message>
+            <source>Looking for earlier states.</source>
+            <translation>以前の状態を探しています。</translation>
+        </message>
+        <message>
+            <source>Nothing is kept yet. Keep a state before an update or anything you are unsure of.</source>
+            <translation>まだ何も残されていません。更新や、不安のある操作の前に状態を残してください。</translation>
+        </message>
+        <message>
+            <source>Now: as it is</source>
+            <translation>現在:今の状態</translation>
+        </message>
+        <message>
+            <source>Undo</source>
+            <translation>元に戻す</translation>
+        </message>
+        <message>
+            <source>Go back…</source>
+            <translation>戻す…</translation>
+        </message>
+        <message>
+            <source>Remove…</source>
+            <translation>削除…</translation>
+        </message>
+        <message>
+            <source>Go back to {when}: {what}</source>
+            <translation>{when}に戻す:{what}</translation>
+        </message>
+        <message>
+            <source>Remove {when}: {what}</source>
+            <translation>{when}を削除:{what}</translation>
+        </message>
+    </context>
+    <context>
         <name>StorageCard</name>
         <message>
             <source>Storage and systems</source>
             <translation>ストレージとシステム</translation>
+        </message>
+        <message>
+            <source>Earlier states</source>
+            <translation>以前の状態</translation>
+        </message>
+        <message>
+            <source>Earlier states: {name}</source>
+            <translation>以前の状態:{name}</translation>
         </message>
         <message>
             <source>Nothing yet</source>

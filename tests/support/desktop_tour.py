@@ -26,7 +26,8 @@ from twinhull_client.gui.exchange_text import examine
 from twinhull_client.gui.immortal import keep_singletons
 from twinhull_client.gui.language import LANGUAGES, SOURCE, speak
 from twinhull_client.gui.window import MainWindow
-from twinhull_policy.api.types import LeaseInfo, Status, VpnInfo
+from twinhull_policy.api.types import LeaseInfo, SnapshotInfo, Status, VpnInfo
+from twinhull_policy.errors import ErrorReport
 from twinhull_policy.example import example_policy
 from twinhull_policy.parse import canonical
 
@@ -144,6 +145,49 @@ def _portal(tour: Tour) -> None:
     tour.shows(vpn=VpnInfo(state="connecting", reason=reason, portal="http://portal.lan/login"))
 
 
+def _states(tour: Tour) -> None:
+    kept = [("asked", "before the update"), ("asked", "tax return sent"), ("rollback", "before the update")]
+    tour.standin.snapshots = [
+        msgspec.convert(
+            {
+                "id": f"s-{n:08x}",
+                "kind": kind,
+                "name": name,
+                "at": 1.79e9 + 90_000 * n,
+                "bytes": 2_400_000_000,
+            },
+            SnapshotInfo,
+        )
+        for n, (kind, name) in enumerate(kept)
+    ]
+    tour.shows()
+    tour.window.home.storage.states_wanted.emit("personal")
+    tour.until(lambda: tour.window.snapshots.page.found is not None)
+
+
+def _states_back(tour: Tour) -> None:
+    tour.shows(partitions=demonstration_status(personal="locked").partitions)
+    page = tour.window.snapshots.page
+    page.wants("back", tour.standin.snapshots[0])
+
+
+def _states_none(tour: Tour) -> None:
+    tour.standin.snapshots = []
+    tour.shows()
+    tour.window.home.storage.states_wanted.emit("corporate")
+    tour.until(lambda: tour.window.snapshots.page.found == [])
+
+
+def _states_problem(tour: Tour) -> None:
+    report = ErrorReport(
+        "TH-DMN-008", "Something unexpected went wrong inside the Twinhull service.", "Report it.", 1
+    )
+    tour.standin.fail("list_snapshots", report)
+    tour.window.home.storage.states_wanted.emit("corporate")
+    tour.until(tour.window.snapshots.page.problem.isVisible)
+    tour.standin.allow("list_snapshots")
+
+
 def _device(tour: Tour) -> None:
     tour.standin.devices = demonstration_devices()
     tour.shows()
@@ -204,6 +248,10 @@ SCENES: dict[str, tuple[str, Callable[[Tour], None]]] = {
     "locked": ("One computer to be unlocked, one to be set up.", _locked),
     "lease": ("The lease is about to end.", _lease),
     "portal": ("A network that wants somebody to sign in first.", _portal),
+    "states": ("Earlier states of one computer, from the storage card on Home.", _states),
+    "states-back": ("Going back is asked once; a locked computer wants its passphrase.", _states_back),
+    "states-none": ("Nothing is kept yet.", _states_none),
+    "states-problem": ("What is kept could not be read.", _states_problem),
     "devices": ("Devices: where they are, and one that waits for an answer above every page.", _device),
     "corporate": ("The corporate computer under its strip.", _screen("corporate")),
     "both": ("Side by side, each under a strip of its own.", _screen("both")),

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QPlainTextEdit,
     QProgressBar,
+    QPushButton,
     QScrollArea,
     QVBoxLayout,
     QWidget,
@@ -277,13 +278,32 @@ def _badge_row(badge: Badge, text: QWidget) -> QWidget:
 
 
 class StorageCard(Card):
-    """The systems the computers are made from, and their encrypted stores."""
+    """The systems the computers are made from, and their encrypted stores.
+
+    Signals:
+        states_wanted: the person wants to see the earlier states of this partition.
+    """
+
+    states_wanted = Signal(str)
 
     def __init__(self) -> None:
         super().__init__(self.tr("Storage and systems"))
         self.rows = QVBoxLayout()
         self.rows.setSpacing(12)
         self.body.addLayout(self.rows)
+        self.stores = {name.value: label(role="muted") for name in Partition}
+        self.states = {name.value: self._states_button(name.value) for name in Partition}
+        for name, store in self.stores.items():
+            line = QHBoxLayout()
+            line.setSpacing(10)
+            line.addWidget(store, 1)
+            line.addWidget(self.states[name])
+            self.body.addLayout(line)
+
+    def _states_button(self, name: str) -> QPushButton:
+        made = button(self.tr("Earlier states"), lambda: self.states_wanted.emit(name))
+        made.setAccessibleName(self.tr("Earlier states: {name}").format(name=computer_name(name)))
+        return made
 
     def show_info(self, status: Status) -> None:
         """Show images with their progress, and how each store is encrypted."""
@@ -297,17 +317,16 @@ class StorageCard(Card):
         for image in status.images:
             self.rows.addWidget(self._image(image))
         for partition in status.partitions:
-            if partition.encryption:
-                self.rows.addWidget(
-                    label(
-                        self.tr("{name}: encrypted, up to {disk} GB, {lock}").format(
-                            name=computer_name(partition.name),
-                            disk=partition.disk_gib,
-                            lock=self.tr("open now") if partition.unlocked else self.tr("locked"),
-                        ),
-                        "muted",
+            if (store := self.stores.get(partition.name)) is not None:
+                store.setText(
+                    self.tr("{name}: encrypted, up to {disk} GB, {lock}").format(
+                        name=computer_name(partition.name),
+                        disk=partition.disk_gib,
+                        lock=self.tr("open now") if partition.unlocked else self.tr("locked"),
                     )
                 )
+                for part in (store, self.states[partition.name]):
+                    part.setVisible(bool(partition.encryption) and partition.state != "absent")
 
     def _image(self, image: ImageInfo) -> QWidget:
         row = QWidget()

@@ -25,6 +25,7 @@ from twinhull_client.gui.pages import LogPage, UnreachablePage
 from twinhull_client.gui.rail import VIEWS, Rail
 from twinhull_client.gui.screen import GuestScreen
 from twinhull_client.gui.screens_page import ScreensPage
+from twinhull_client.gui.snapshots import SnapshotDesk
 from twinhull_client.gui.strip import Strip
 from twinhull_client.gui.theme import colours, style_sheet
 from twinhull_client.gui.tray import Tray
@@ -81,6 +82,7 @@ class MainWindow(QMainWindow):
         self.home, self.log, self.unreachable = HomePage(self.colours), LogPage(), UnreachablePage()
         self.desk = DeviceDesk(client, self.home, self.colours)
         self.enrol_desk = EnrolDesk(client, self.home.enrol)
+        self.snapshots = SnapshotDesk(client)
         self.unreachable.set_colour(self.colours["muted"])
         self.screens_page = ScreensPage(self.screens)
         self.pages = Pages()
@@ -88,6 +90,7 @@ class MainWindow(QMainWindow):
         self.pages.setMinimumHeight(LEAST_PAGE)
         for page in (self.unreachable, self.home, self.screens_page, self.desk.page, self.log):
             self.pages.addWidget(page)
+        self.pages.addWidget(self.snapshots.page)
         self.rail = Rail(self.colours, self.chords)
         self.buttons = self.rail.buttons
         self._build()
@@ -140,6 +143,8 @@ class MainWindow(QMainWindow):
         self.home.vpn.prove.connect(self._prove)
         self.home.policy.sent_wanted.connect(self._show_sent)
         self.home.devices_wanted.connect(lambda: self.show_view("devices"))
+        self.home.storage.states_wanted.connect(self._show_snapshots)
+        self.snapshots.page.left.connect(lambda: self.show_view("home"))
         self.desk.waiting.connect(self._on_waiting)
         self.desk.panel.appeared.connect(lambda: QApplication.alert(self))
         self.notifier.opened.connect(self._come_back)
@@ -350,6 +355,7 @@ class MainWindow(QMainWindow):
         self.tray.show_status(status)
         self.home.show_status(status)
         self.desk.show_status(status)
+        self.snapshots.show_status(status)
         self.enrol_desk.show_info(status.enrolment)
         for info in status.partitions:
             if info.name not in self.links:
@@ -445,6 +451,11 @@ class MainWindow(QMainWindow):
     def _show_sent(self) -> None:
         self.log.only_sent.setChecked(True)
         self.show_view("log")
+
+    def _show_snapshots(self, name: str) -> None:
+        self.show_view("home")
+        self.pages.setCurrentWidget(self.snapshots.page)
+        self.snapshots.open(name)
 
     def _load_log(self) -> None:
         self.client.run(lambda daemon: daemon.log(LOG_ENTRIES), self.log.show_log, self.log.problem.say)

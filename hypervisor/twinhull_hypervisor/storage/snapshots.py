@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
-from twinhull_policy.api.types import SNAPSHOT_NAME_LIMIT, SnapshotKind
+from twinhull_policy.api.types import SNAPSHOT_LIMIT, SNAPSHOT_NAME_LIMIT, SnapshotKind
 from twinhull_policy.names import Partition
 
 from twinhull_hypervisor.storage import header
@@ -46,7 +46,7 @@ logger = logging.getLogger(__name__)
 class SnapshotLimits:
     """Bounds: snapshots of one partition, bytes of a description, bytes of the laptop's disk left free."""
 
-    count: int = 16
+    count: int = SNAPSHOT_LIMIT
     manifest_bytes: int = 4096
     spare_bytes: int = 2**30
     head_bytes: int = 8 * 2**20

@@ -64,6 +64,8 @@ SnapshotKind = Literal["asked", "rollback"]
 """Why a snapshot was made: somebody asked for it; going back to another one has kept what was there."""
 SNAPSHOT_NAME_LIMIT = 60
 """Longest name of a snapshot, characters."""
+SNAPSHOT_LIMIT = 16
+"""Most snapshots of one partition."""
 
 
 class SnapshotInfo(Struct, frozen=True):
