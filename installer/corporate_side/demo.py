@@ -303,8 +303,17 @@ def _holder_of(tunnel: str) -> Process:
             argv = (directory / "cmdline").read_bytes().split(b"\0")
             if Path(os.fsdecode(argv[0])).name != "wireguard-go" or tunnel.encode() not in argv:
                 continue
-            if any(f"iff:\t{tunnel}\n" in info.read_text() for info in (directory / "fdinfo").iterdir()):
+            if _has_open(directory, tunnel):
                 return Process.of(int(directory.name))
         except (FileNotFoundError, ProcessLookupError):
             continue
     raise CommandError("wireguard-go did not start")
+
+
+def _has_open(process: Path, tunnel: str) -> bool:
+    """Whether a process has a tun open; it opens and closes other files while one looks."""
+    for info in (process / "fdinfo").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if f"iff:\t{tunnel}\n" in info.read_text():
+                return True
+    return False

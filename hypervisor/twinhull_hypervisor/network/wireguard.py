@@ -13,6 +13,7 @@ import os
 import select
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -262,7 +263,6 @@ def remove(underlay: str, namespace: str) -> None:
 
 def daemons() -> list[int]:
     """Process ids of the wireguard-go that holds our tunnel: by its command line and the tun it has open."""
-    wanted = f"iff:\t{TUNNEL}"
     found = []
     for directory in Path("/proc").iterdir():
         if not directory.name.isdigit():
@@ -271,12 +271,21 @@ def daemons() -> list[int]:
             argv = (directory / "cmdline").read_bytes().split(b"\0")
             if Path(os.fsdecode(argv[0])).name != PROGRAM or TUNNEL.encode() not in argv:
                 continue
-            holds = any(wanted in info.read_text().splitlines() for info in (directory / "fdinfo").iterdir())
+            holds = _holds_tunnel(directory)
         except (FileNotFoundError, ProcessLookupError):
             continue  # it ended while we looked
         if holds:
             found.append(int(directory.name))
     return found
+
+
+def _holds_tunnel(process: Path) -> bool:
+    """Whether a process has our tun open. It opens and closes other files while one looks, at each ``wg``."""
+    for info in (process / "fdinfo").iterdir():
+        with suppress(FileNotFoundError):
+            if f"iff:\t{TUNNEL}" in info.read_text().splitlines():
+                return True
+    return False
 
 
 def _end(pid: int) -> None:

@@ -83,8 +83,9 @@ class Wheelhouse:
         return self.directory / "builder" / "bin" / "python"
 
     def pip(self, *words: str | Path) -> list[str | Path]:
-        """A pip command in it that knows no index."""
-        quiet = ["--isolated", "--disable-pip-version-check", "--no-input", "install", "--no-index"]
+        """A pip command in it that knows no index, and nothing of earlier builds on this machine."""
+        quiet = ["--isolated", "--disable-pip-version-check", "--no-input", "--no-cache-dir"]
+        quiet += ["install", "--no-index"]
         return [self.python, "-m", "pip", *quiet, "--find-links", self.files, *words]
 
 
@@ -133,7 +134,14 @@ def gather(runner: Runner, repository: Path, cache: Path) -> Wheelhouse:
                 "-r",
                 lock,
             ]
-            quiet: Words = ["--disable-pip-version-check", "--no-input", "download", "-d", fresh.files]
+            quiet: Words = [
+                "--disable-pip-version-check",
+                "--no-input",
+                "--no-cache-dir",
+                "download",
+                "-d",
+                fresh.files,
+            ]
             runner.run([fresh.python, "-m", "pip", *quiet, *wanted], timeout=LONG)
             if lock.name == BUILD_LOCK:
                 runner.run(fresh.pip("--no-deps", "--require-hashes", "-r", lock), timeout=300)
