@@ -166,6 +166,7 @@ class CoreLaptop:
         if enrolled:
             self._enrol()
         self._tasks: list[asyncio.Task[Any]] = []
+        self._buses: list[SdBus] = []
         self._closing: list[Callable[[], object]] = []
 
     def _enrol(self) -> None:
@@ -247,6 +248,9 @@ class CoreLaptop:
         handle = self._service.export_to_dbus(OBJECT_PATH, bus)
         await bus.request_name_async(BUS_NAME, 0)
         self.client: SdBus = sd_bus_open_system()
+        # When a closed bus is collected, sdbus 0.14 takes its descriptor's reader out of the loop,
+        # and by then that number may be the next one's: none is collected before the loop has ended.
+        self._buses += [bus, self.client]
         self.daemon = DaemonInterface.new_proxy(BUS_NAME, OBJECT_PATH, self.client)
         self._tasks = [
             asyncio.create_task(self._listen()),
