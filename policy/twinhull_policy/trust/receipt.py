@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from securesystemslib.signer import Key, Signer
 
 from ..canonical import CanonicalDecoder, encode
@@ -10,6 +12,8 @@ from .documents import RECEIPT_TYPE, WIPE_TYPE, Receipt, WipeReceipt
 from .errors import ReceiptForAnother, ReceiptMalformed
 from .limits import LIMITS
 from .statement import DeviceIdentity
+
+R = TypeVar("R", Receipt, WipeReceipt)
 
 _decoder = CanonicalDecoder(Receipt)
 _wipe_decoder = CanonicalDecoder(WipeReceipt)
@@ -24,19 +28,8 @@ def verify_receipt(untrusted: bytes, *, key: Key, device: DeviceIdentity) -> Rec
     3. The payload is a canonical receipt (ReceiptMalformed).
     4. It speaks for exactly the device whose key that is (ReceiptForAnother).
     """
-    payload = envelope.verify(
-        untrusted,
-        payload_type=RECEIPT_TYPE,
-        keys=[key],
-        threshold=1,
-        role="device",
-        what="receipt",
-        limit=LIMITS.receipt_bytes,
-    )
-    receipt = parse_receipt(payload)
-    if DeviceIdentity(receipt.tenant, receipt.device_id, receipt.enrol_epoch) != device:
-        raise ReceiptForAnother
-    return receipt
+    payload = _payload(untrusted, RECEIPT_TYPE, key, LIMITS.receipt_bytes)
+    return _of_device(parse_receipt(payload), device)
 
 
 def parse_receipt(untrusted_payload: bytes) -> Receipt:
@@ -54,19 +47,8 @@ def sign_receipt(receipt: Receipt, signer: Signer) -> bytes:
 
 def verify_wipe(untrusted: bytes, *, key: Key, device: DeviceIdentity) -> WipeReceipt:
     """Accept the receipt of an owner's wipe as :func:`verify_receipt` does one of a command."""
-    payload = envelope.verify(
-        untrusted,
-        payload_type=WIPE_TYPE,
-        keys=[key],
-        threshold=1,
-        role="device",
-        what="receipt",
-        limit=LIMITS.wipe_receipt_bytes,
-    )
-    receipt = parse_wipe(payload)
-    if DeviceIdentity(receipt.tenant, receipt.device_id, receipt.enrol_epoch) != device:
-        raise ReceiptForAnother
-    return receipt
+    payload = _payload(untrusted, WIPE_TYPE, key, LIMITS.wipe_receipt_bytes)
+    return _of_device(parse_wipe(payload), device)
 
 
 def parse_wipe(untrusted_payload: bytes) -> WipeReceipt:
@@ -80,3 +62,21 @@ def parse_wipe(untrusted_payload: bytes) -> WipeReceipt:
 def sign_wipe(receipt: WipeReceipt, signer: Signer) -> bytes:
     """The envelope of a wipe's receipt."""
     return envelope.sign(WIPE_TYPE, encode(receipt), [signer])
+
+
+def _payload(untrusted: bytes, payload_type: str, key: Key, limit: int) -> bytes:
+    return envelope.verify(
+        untrusted,
+        payload_type=payload_type,
+        keys=[key],
+        threshold=1,
+        role="device",
+        what="receipt",
+        limit=limit,
+    )
+
+
+def _of_device(receipt: R, device: DeviceIdentity) -> R:
+    if DeviceIdentity(receipt.tenant, receipt.device_id, receipt.enrol_epoch) != device:
+        raise ReceiptForAnother
+    return receipt
