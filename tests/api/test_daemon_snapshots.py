@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -17,31 +15,11 @@ from twinhull_hypervisor.storage.volume import QemuLuksVolume
 from twinhull_policy.api.types import SnapshotInfo
 from twinhull_policy.names import Partition
 
-from tests.api.test_daemon_key_slots import FIRST, SECOND, pipes
-from tests.support.core_laptop import CoreLaptop, core_laptop
-from tests.support.hypervisor import QUICK, make_base
+from tests.api.test_daemon_key_slots import FIRST, SECOND, laptop, pipes, volumes
+from tests.support.core_laptop import CoreLaptop
 
-
-@pytest.fixture(scope="module")
-def volumes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Both volumes, made once."""
-    place = tmp_path_factory.mktemp("volumes")
-    base = make_base(place)
-    for partition in Partition:
-        (place / partition).mkdir()
-        QemuLuksVolume(partition, place / partition, cost=QUICK).create(base, 1, FIRST.encode())
-    return place
-
-
-@pytest.fixture
-async def laptop(tmp_path: Path, volumes: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[CoreLaptop]:
-    """Both volumes made, locked; both machines running."""
-    monkeypatch.setattr("twinhull_hypervisor.storage.volume.for_this_machine", lambda: QUICK)
-    async with core_laptop(tmp_path, start=False) as made:
-        for partition in Partition:
-            shutil.copytree(volumes / partition, made.paths.volume(partition))
-        await made.start_core()
-        yield made
+__all__ = ["laptop", "volumes"]
+"""Fixtures of the key slots' tests, which these stand on too."""
 
 
 def stop(laptop: CoreLaptop, name: str) -> None:

@@ -17,8 +17,7 @@ from twinhull_policy.api.types import WipeDone
 from twinhull_policy.names import Partition
 from twinhull_policy.trust.receipt import parse_wipe
 
-from tests.api.test_daemon_key_slots import FIRST
-from tests.api.test_daemon_snapshots import volumes
+from tests.api.test_daemon_key_slots import FIRST, volumes
 from tests.support.core_laptop import CoreLaptop, core_laptop
 from tests.support.hypervisor import QUICK
 from tests.support.killed import STEPS, killed_before
