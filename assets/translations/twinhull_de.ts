@@ -2,6 +2,33 @@
 <!DOCTYPE TS>
 <TS version="2.1" language="de" sourcelanguage="en">
     <context>
+        <name>ChordCard</name>
+        <message>
+            <source>Key combinations of this laptop</source>
+            <translation>Tastenkombinationen dieses Laptops</translation>
+        </message>
+        <message>
+            <source>They work wherever you are, and neither computer ever gets them. Esc ends a change.</source>
+            <translation>Sie wirken überall, und keiner der Rechner bekommt sie je. Esc beendet eine Änderung.</translation>
+        </message>
+        <message>
+            <source>Change</source>
+            <translation>Ändern</translation>
+        </message>
+        <message>
+            <source>Change the combination for: {action}</source>
+            <translation>Kombination ändern für: {action}</translation>
+        </message>
+        <message>
+            <source>Press the keys…</source>
+            <translation>Tasten drücken…</translation>
+        </message>
+        <message>
+            <source>Cancel</source>
+            <translation>Abbrechen</translation>
+        </message>
+    </context>
+    <context>
         <name>ChordList</name>
         <message>
             <source>Key combinations of this laptop</source>
@@ -46,8 +73,8 @@
             <translation>Später</translation>
         </message>
         <message>
-            <source>Answer by keyboard: Ctrl+Alt+A</source>
-            <translation>Antwort per Tastatur: Strg+Alt+A</translation>
+            <source>Answer by keyboard: {chord}</source>
+            <translation>Antwort per Tastatur: {chord}</translation>
         </message>
         <message>
             <source>Is this new keyboard yours? Type these digits on it, then Enter.</source>
@@ -302,6 +329,14 @@
             <translation>Abbrechen</translation>
         </message>
         <message>
+            <source>Use this address</source>
+            <translation>Diese Adresse verwenden</translation>
+        </message>
+        <message>
+            <source>Ignore the link</source>
+            <translation>Link ignorieren</translation>
+        </message>
+        <message>
             <source>An administrator opens</source>
             <translation>Wer verwaltet, öffnet</translation>
         </message>
@@ -334,6 +369,14 @@
             <translation>Wartet auf Zulassung</translation>
         </message>
         <message>
+            <source>A link was opened</source>
+            <translation>Ein Link wurde geöffnet</translation>
+        </message>
+        <message>
+            <source>A link asks to connect this laptop to the company at this address. Nothing was sent there. Go on only if your company gave you the link: whoever the address belongs to sets the rules of the corporate computer.</source>
+            <translation>Ein Link möchte diesen Laptop mit der Firma an dieser Adresse verbinden. Dorthin wurde nichts gesendet. Fahren Sie nur fort, wenn Ihnen Ihre Firma den Link gegeben hat: Wem die Adresse gehört, der bestimmt die Regeln des Firmenrechners.</translation>
+        </message>
+        <message>
             <source>Your company gave you an address, and a token or a file. Without a token, get a code.</source>
             <translation>Von Ihrer Firma haben Sie eine Adresse und ein Token oder eine Datei. Ohne Token fordern Sie einen Code an.</translation>
         </message>
@@ -351,10 +394,77 @@
         </message>
     </context>
     <context>
+        <name>ErasedPage</name>
+        <message>
+            <source>The corporate computer was erased</source>
+            <translation>Der Firmenrechner wurde gelöscht</translation>
+        </message>
+        <message>
+            <source>Back to Home</source>
+            <translation>Zurück zur Übersicht</translation>
+        </message>
+        <message>
+            <source>What is gone</source>
+            <translation>Was weg ist</translation>
+        </message>
+        <message>
+            <source>What is as it was</source>
+            <translation>Was ist, wie es war</translation>
+        </message>
+        <message>
+            <source>I have read it</source>
+            <translation>Gelesen</translation>
+        </message>
+        <message>
+            <source>Show the receipts</source>
+            <translation>Quittungen zeigen</translation>
+        </message>
+        <message>
+            <source>This laptop has left the company</source>
+            <translation>Dieser Laptop hat die Firma verlassen</translation>
+        </message>
+        <message>
+            <source>The corporate computer with everything in it, its keys, its network, and what tied this laptop to the company. Nothing brings it back, and the company controls and sees nothing here any more.</source>
+            <translation>Der Firmenrechner mit allem darin, seine Schlüssel, sein Netz und was diesen Laptop an die Firma band. Nichts bringt ihn zurück, und die Firma bestimmt und sieht hier nichts mehr.</translation>
+        </message>
+        <message>
+            <source>The corporate computer with everything in it, and its keys. Nothing brings it back. Your company can offer it anew; it begins empty then.</source>
+            <translation>Der Firmenrechner mit allem darin und seine Schlüssel. Nichts bringt ihn zurück. Ihre Firma kann ihn neu anbieten; dann fängt er leer an.</translation>
+        </message>
+        <message>
+            <source>Your personal computer. It is now: {state}.</source>
+            <translation>Ihr Privatrechner. Zustand jetzt: {state}.</translation>
+        </message>
+        <message>
+            <source>Looking for the receipt.</source>
+            <translation>Die Quittung wird gesucht.</translation>
+        </message>
+        <message>
+            <source>There is no receipt of it in the log.</source>
+            <translation>Im Protokoll steht keine Quittung darüber.</translation>
+        </message>
+        <message>
+            <source>The receipt says so, too: its keys and files were the same before and after.</source>
+            <translation>Das sagt auch die Quittung: Seine Schlüssel und Dateien waren vorher und nachher gleich.</translation>
+        </message>
+        <message>
+            <source>The receipt does not speak of it.</source>
+            <translation>Die Quittung sagt darüber nichts.</translation>
+        </message>
+        <message>
+            <source>The receipt says that its keys and files were NOT the same before and after.</source>
+            <translation>Die Quittung sagt, dass seine Schlüssel und Dateien vorher und nachher NICHT gleich waren.</translation>
+        </message>
+    </context>
+    <context>
         <name>ExchangePanel</name>
         <message>
             <source>Copy from one computer to the other</source>
             <translation>Von einem Rechner in den anderen kopieren</translation>
+        </message>
+        <message>
+            <source>Nothing is opened by this. It is put where the other computer pastes from, for a minute: paste it into a browser there.</source>
+            <translation>Damit wird nichts geöffnet. Sie liegt eine Minute lang in der Zwischenablage des anderen Rechners: Fügen Sie sie dort in einen Browser ein.</translation>
         </message>
         <message>
             <source>What would be copied</source>
@@ -381,28 +491,48 @@
             <translation>Schließen</translation>
         </message>
         <message>
-            <source>Copy a text or an address in one of them first. You read it before it is sent.</source>
-            <translation>Kopieren Sie zuerst in einem von beiden einen Text oder eine Adresse. Sie lesen, was es ist, bevor es gesendet wird.</translation>
+            <source>Copy a text, an address or a picture in one of them first. You see it before it is sent.</source>
+            <translation>Kopieren Sie zuerst in einem von beiden einen Text, eine Adresse oder ein Bild. Sie sehen, was es ist, bevor es gesendet wird.</translation>
         </message>
         <message>
             <source>Asking that computer what was copied there.</source>
             <translation>Der Rechner wird gefragt, was dort kopiert wurde.</translation>
         </message>
         <message>
-            <source>A web address</source>
-            <translation>Eine Webadresse</translation>
-        </message>
-        <message>
-            <source>A text</source>
-            <translation>Ein Text</translation>
-        </message>
-        <message>
-            <source>{kind}, {bytes} bytes, {lines} lines.</source>
-            <translation>{kind}, {bytes} Bytes, Zeilen: {lines}.</translation>
+            <source>A text, {bytes} bytes, {lines} lines.</source>
+            <translation>Ein Text, {bytes} Bytes, {lines} Zeilen.</translation>
         </message>
         <message>
             <source>{n} characters in it cannot be seen or turn others around; here they are as numbers.</source>
             <translation>{n} Zeichen darin sind nicht zu sehen oder drehen andere um; hier stehen sie als Nummern.</translation>
+        </message>
+        <message>
+            <source>A web address, {bytes} bytes. It leads to:</source>
+            <translation>Eine Webadresse, {bytes} Bytes. Sie führt zu:</translation>
+        </message>
+        <message>
+            <source>What stands before the @ is a name to sign in with, not where it leads.</source>
+            <translation>Was vor dem @ steht, ist ein Name zum Anmelden und nicht das Ziel.</translation>
+        </message>
+        <message>
+            <source>Browsers may show it as “{name}”, with these letters: {letters}.</source>
+            <translation>Browser zeigen sie vielleicht als „{name}“, mit diesen Buchstaben: {letters}.</translation>
+        </message>
+        <message>
+            <source>It mixes scripts in one word, as addresses do that imitate others.</source>
+            <translation>Sie mischt Schriften in einem Wort, wie Adressen, die andere nachahmen.</translation>
+        </message>
+        <message>
+            <source>It leads to port {n} there.</source>
+            <translation>Sie führt dort zu Port {n}.</translation>
+        </message>
+        <message>
+            <source>It is not encrypted: others on the way can read and change it.</source>
+            <translation>Sie ist nicht verschlüsselt: Andere auf dem Weg können mitlesen und ändern.</translation>
+        </message>
+        <message>
+            <source>A picture, {width} by {height} pixels, {size}.</source>
+            <translation>Ein Bild, {width} mal {height} Pixel, {size}.</translation>
         </message>
     </context>
     <context>
@@ -440,6 +570,10 @@
         <message>
             <source>Home</source>
             <translation>Übersicht</translation>
+        </message>
+        <message>
+            <source>Settings</source>
+            <translation>Einstellungen</translation>
         </message>
         <message>
             <source>Your two computers</source>
@@ -516,6 +650,10 @@
             <translation>Wählen Sie eine Zeile, um genau zu lesen, was empfangen oder gemeldet wurde.</translation>
         </message>
         <message>
+            <source>Receipts</source>
+            <translation>Quittungen</translation>
+        </message>
+        <message>
             <source>Received</source>
             <translation>Empfangen</translation>
         </message>
@@ -541,6 +679,65 @@
         </message>
     </context>
     <context>
+        <name>LookPicker</name>
+        <message>
+            <source>Colour of the {name}</source>
+            <translation>Farbe: {name}</translation>
+        </message>
+        <message>
+            <source>Pattern of the {name}</source>
+            <translation>Muster: {name}</translation>
+        </message>
+        <message>
+            <source>Blue</source>
+            <translation>Blau</translation>
+        </message>
+        <message>
+            <source>Orange</source>
+            <translation>Orange</translation>
+        </message>
+        <message>
+            <source>Green</source>
+            <translation>Grün</translation>
+        </message>
+        <message>
+            <source>Violet</source>
+            <translation>Violett</translation>
+        </message>
+        <message>
+            <source>Red</source>
+            <translation>Rot</translation>
+        </message>
+        <message>
+            <source>Teal</source>
+            <translation>Türkis</translation>
+        </message>
+        <message>
+            <source>Pink</source>
+            <translation>Pink</translation>
+        </message>
+        <message>
+            <source>Brown</source>
+            <translation>Braun</translation>
+        </message>
+        <message>
+            <source>Stripes</source>
+            <translation>Streifen</translation>
+        </message>
+        <message>
+            <source>Dots</source>
+            <translation>Punkte</translation>
+        </message>
+        <message>
+            <source>Checks</source>
+            <translation>Karos</translation>
+        </message>
+        <message>
+            <source>Bars</source>
+            <translation>Balken</translation>
+        </message>
+    </context>
+    <context>
         <name>MainWindow</name>
         <message>
             <source>Locking this laptop.</source>
@@ -559,8 +756,8 @@
             <translation>Übersicht: {home} · Wechseln: {switch}</translation>
         </message>
         <message>
-            <source>Keys: hold Ctrl+Alt</source>
-            <translation>Tasten: Strg+Alt halten</translation>
+            <source>Keys: hold {keys}</source>
+            <translation>Tasten: {keys} halten</translation>
         </message>
         <message>
             <source>Sent: paste it in the {name} within a minute</source>
@@ -569,14 +766,6 @@
         <message>
             <source>has the keyboard</source>
             <translation>hat die Tastatur</translation>
-        </message>
-        <message>
-            <source>Its screen appears in a moment.</source>
-            <translation>Sein Bildschirm erscheint gleich.</translation>
-        </message>
-        <message>
-            <source>You do that on the Home page: {chord}.</source>
-            <translation>Das geht auf der Seite „Übersicht“: {chord}.</translation>
         </message>
         <message>
             <source>Devices ({n})</source>
@@ -592,6 +781,37 @@
         </message>
     </context>
     <context>
+        <name>NewsCard</name>
+        <message>
+            <source>To be read</source>
+            <translation>Zu lesen</translation>
+        </message>
+        <message>
+            <source>This laptop has left the company.</source>
+            <translation>Dieser Laptop hat die Firma verlassen.</translation>
+        </message>
+        <message>
+            <source>What became of it</source>
+            <translation>Was daraus wurde</translation>
+        </message>
+        <message>
+            <source>The corporate computer was erased.</source>
+            <translation>Der Firmenrechner wurde gelöscht.</translation>
+        </message>
+        <message>
+            <source>What was erased</source>
+            <translation>Was gelöscht wurde</translation>
+        </message>
+        <message>
+            <source>Your company changed its rules.</source>
+            <translation>Ihre Firma hat ihre Regeln geändert.</translation>
+        </message>
+        <message>
+            <source>What is different</source>
+            <translation>Was anders ist</translation>
+        </message>
+    </context>
+    <context>
         <name>Notifier</name>
         <message>
             <source>Show</source>
@@ -603,14 +823,6 @@
         <message>
             <source>Download of this computer's system</source>
             <translation>Laden des Systems für diesen Rechner</translation>
-        </message>
-        <message>
-            <source>Passphrase of this computer</source>
-            <translation>Passphrase dieses Rechners</translation>
-        </message>
-        <message>
-            <source>The same passphrase again</source>
-            <translation>Dieselbe Passphrase noch einmal</translation>
         </message>
         <message>
             <source>Unlock and start</source>
@@ -635,6 +847,14 @@
         <message>
             <source>Shut down</source>
             <translation>Herunterfahren</translation>
+        </message>
+        <message>
+            <source>Forgotten?</source>
+            <translation>Vergessen?</translation>
+        </message>
+        <message>
+            <source>The passphrase of this computer is forgotten</source>
+            <translation>Die Passphrase dieses Rechners ist vergessen</translation>
         </message>
         <message>
             <source>Its system is being downloaded: {done} of {all}.</source>
@@ -713,6 +933,45 @@
         </message>
     </context>
     <context>
+        <name>PolicyPage</name>
+        <message>
+            <source>Your company changed its rules</source>
+            <translation>Ihre Firma hat ihre Regeln geändert</translation>
+        </message>
+        <message>
+            <source>Back to Home</source>
+            <translation>Zurück zur Übersicht</translation>
+        </message>
+        <message>
+            <source>What is different for you</source>
+            <translation>Was für Sie anders ist</translation>
+        </message>
+        <message>
+            <source>Every change, as the service says it</source>
+            <translation>Jede Änderung, wie der Dienst sie nennt</translation>
+        </message>
+        <message>
+            <source>What the rules mean for you is the same as before.</source>
+            <translation>Was die Regeln für Sie bedeuten, ist gleich geblieben.</translation>
+        </message>
+        <message>
+            <source>Your personal computer: nothing. It cannot be named in these rules, seen or changed.</source>
+            <translation>Ihr Privatrechner: nichts. Er kann in diesen Regeln weder genannt noch gesehen noch geändert werden.</translation>
+        </message>
+        <message>
+            <source>I have read it</source>
+            <translation>Gelesen</translation>
+        </message>
+        <message>
+            <source>Now: {sentence}</source>
+            <translation>Jetzt: {sentence}</translation>
+        </message>
+        <message>
+            <source>Before: {sentence}</source>
+            <translation>Vorher: {sentence}</translation>
+        </message>
+    </context>
+    <context>
         <name>Rail</name>
         <message>
             <source>Views</source>
@@ -733,6 +992,334 @@
         <message>
             <source>Lock</source>
             <translation>Sperren</translation>
+        </message>
+    </context>
+    <context>
+        <name>ReceiptsPage</name>
+        <message>
+            <source>Receipts</source>
+            <translation>Quittungen</translation>
+        </message>
+        <message>
+            <source>Back</source>
+            <translation>Zurück</translation>
+        </message>
+        <message>
+            <source>Try again</source>
+            <translation>Noch einmal versuchen</translation>
+        </message>
+        <message>
+            <source>There are none yet. Whatever is erased or asked of this laptop leaves one.</source>
+            <translation>Es gibt noch keine. Was gelöscht oder von diesem Laptop verlangt wird, hinterlässt eine.</translation>
+        </message>
+        <message>
+            <source>The exact bytes</source>
+            <translation>Die genauen Bytes</translation>
+        </message>
+        <message>
+            <source>Save the exact bytes…</source>
+            <translation>Die genauen Bytes sichern…</translation>
+        </message>
+        <message>
+            <source>You erased the {name}</source>
+            <translation>Von Ihnen gelöscht: {name}</translation>
+        </message>
+        <message>
+            <source>Your employer locked the corporate computer</source>
+            <translation>Ihr Arbeitgeber hat den Firmenrechner gesperrt</translation>
+        </message>
+        <message>
+            <source>Your employer unlocked the corporate computer</source>
+            <translation>Ihr Arbeitgeber hat den Firmenrechner entsperrt</translation>
+        </message>
+        <message>
+            <source>Your employer erased the corporate computer</source>
+            <translation>Ihr Arbeitgeber hat den Firmenrechner gelöscht</translation>
+        </message>
+        <message>
+            <source>Your employer let this laptop go</source>
+            <translation>Ihr Arbeitgeber hat diesen Laptop freigegeben</translation>
+        </message>
+        <message>
+            <source>The key of the company connection was changed</source>
+            <translation>Der Schlüssel der Verbindung zur Firma wurde gewechselt</translation>
+        </message>
+        <message>
+            <source>received</source>
+            <translation>erhalten</translation>
+        </message>
+        <message>
+            <source>begun</source>
+            <translation>begonnen</translation>
+        </message>
+        <message>
+            <source>done</source>
+            <translation>erledigt</translation>
+        </message>
+        <message>
+            <source>failed</source>
+            <translation>fehlgeschlagen</translation>
+        </message>
+        <message>
+            <source>Signed by this laptop</source>
+            <translation>Von diesem Laptop signiert</translation>
+        </message>
+        <message>
+            <source>Not signed</source>
+            <translation>Nicht signiert</translation>
+        </message>
+        <message>
+            <source>keys</source>
+            <translation>Schlüssel</translation>
+        </message>
+        <message>
+            <source>headers of the disk</source>
+            <translation>Köpfe des Datenträgers</translation>
+        </message>
+        <message>
+            <source>their backups</source>
+            <translation>deren Sicherungen</translation>
+        </message>
+        <message>
+            <source>earlier states</source>
+            <translation>frühere Zustände</translation>
+        </message>
+        <message>
+            <source>contents</source>
+            <translation>Inhalt</translation>
+        </message>
+        <message>
+            <source>settings of its firmware</source>
+            <translation>Einstellungen seiner Firmware</translation>
+        </message>
+        <message>
+            <source>what tied it to the company</source>
+            <translation>was ihn an die Firma band</translation>
+        </message>
+        <message>
+            <source>Gone for good: {what}.</source>
+            <translation>Für immer weg: {what}.</translation>
+        </message>
+        <message>
+            <source>Could still be read: {what}.</source>
+            <translation>Noch lesbar: {what}.</translation>
+        </message>
+        <message>
+            <source>{name}: untouched, the same before and after.</source>
+            <translation>{name}: unberührt, vorher und nachher gleich.</translation>
+        </message>
+        <message>
+            <source>{name}: NOT the same before and after.</source>
+            <translation>{name}: vorher und nachher NICHT gleich.</translation>
+        </message>
+        <message>
+            <source>Nothing was removed.</source>
+            <translation>Nichts wurde entfernt.</translation>
+        </message>
+        <message>
+            <source>Where the receipt is kept</source>
+            <translation>Wo die Quittung aufbewahrt wird</translation>
+        </message>
+        <message>
+            <source>Saved: {path}</source>
+            <translation>Gesichert: {path}</translation>
+        </message>
+    </context>
+    <context>
+        <name>RecoveryPage</name>
+        <message>
+            <source>Recovery code</source>
+            <translation>Notfallcode</translation>
+        </message>
+        <message>
+            <source>Back to Home</source>
+            <translation>Zurück zur Übersicht</translation>
+        </message>
+        <message>
+            <source>Make a recovery code</source>
+            <translation>Notfallcode erstellen</translation>
+        </message>
+        <message>
+            <source>Passphrase of this computer</source>
+            <translation>Passphrase dieses Rechners</translation>
+        </message>
+        <message>
+            <source>Make the code</source>
+            <translation>Code erstellen</translation>
+        </message>
+        <message>
+            <source>The passphrase is forgotten…</source>
+            <translation>Passphrase vergessen…</translation>
+        </message>
+        <message>
+            <source>{n} words for paper. They open this computer's disk when its passphrase is forgotten. They are shown once and kept nowhere; without them and the passphrase nobody can open it.</source>
+            <translation>{n} Wörter für Papier. Sie öffnen den Datenträger dieses Rechners, wenn die Passphrase vergessen ist. Sie werden einmal gezeigt und nirgends aufbewahrt; ohne sie und ohne Passphrase kann ihn niemand öffnen.</translation>
+        </message>
+        <message>
+            <source>Open it with the recovery code</source>
+            <translation>Mit dem Notfallcode öffnen</translation>
+        </message>
+        <message>
+            <source>The {n} words of the recovery code</source>
+            <translation>Die {n} Wörter des Notfallcodes</translation>
+        </message>
+        <message>
+            <source>New passphrase</source>
+            <translation>Neue Passphrase</translation>
+        </message>
+        <message>
+            <source>The new passphrase again</source>
+            <translation>Die neue Passphrase noch einmal</translation>
+        </message>
+        <message>
+            <source>The two passphrases are not the same. Type them again.</source>
+            <translation>Die beiden Passphrasen sind nicht gleich. Geben Sie sie noch einmal ein.</translation>
+        </message>
+        <message>
+            <source>Set the new passphrase</source>
+            <translation>Neue Passphrase setzen</translation>
+        </message>
+        <message>
+            <source>Whatever opened it before is void then, and you get the next code. Four letters of each word are enough. Nothing that is on the disk changes.</source>
+            <translation>Was ihn vorher geöffnet hat, gilt dann nicht mehr, und Sie bekommen den nächsten Code. Vier Buchstaben jedes Worts genügen. An den Daten ändert sich nichts.</translation>
+        </message>
+        <message>
+            <source>Cancel</source>
+            <translation>Abbrechen</translation>
+        </message>
+        <message>
+            <source>Please wait</source>
+            <translation>Bitte warten</translation>
+        </message>
+        <message>
+            <source>It takes some seconds, on purpose: so does every guess.</source>
+            <translation>Es dauert mit Absicht einige Sekunden: Jedes Raten dauert ebenso lange.</translation>
+        </message>
+        <message>
+            <source>Write these words down now</source>
+            <translation>Schreiben Sie diese Wörter jetzt auf</translation>
+        </message>
+        <message>
+            <source>Print…</source>
+            <translation>Drucken…</translation>
+        </message>
+        <message>
+            <source>They are on paper</source>
+            <translation>Sie stehen auf Papier</translation>
+        </message>
+        <message>
+            <source>They are not shown again once you leave this page, and an earlier code opens nothing any more. Printers may keep what they print.</source>
+            <translation>Wenn Sie diese Seite verlassen, werden sie nicht mehr gezeigt, und ein früherer Code öffnet nichts mehr. Drucker können behalten, was sie drucken.</translation>
+        </message>
+        <message>
+            <source>Three words, from the paper</source>
+            <translation>Drei Wörter vom Papier</translation>
+        </message>
+        <message>
+            <source>Compare</source>
+            <translation>Vergleichen</translation>
+        </message>
+        <message>
+            <source>Show the words again</source>
+            <translation>Wörter noch einmal zeigen</translation>
+        </message>
+        <message>
+            <source>The code is ready</source>
+            <translation>Der Code ist fertig</translation>
+        </message>
+        <message>
+            <source>Keep the paper away from this laptop. The next code, or using this one, makes it void.</source>
+            <translation>Bewahren Sie das Papier nicht beim Laptop auf. Der nächste Code macht es ungültig, und die Benutzung auch.</translation>
+        </message>
+        <message>
+            <source>Recovery code: {name}</source>
+            <translation>Notfallcode: {name}</translation>
+        </message>
+        <message>
+            <source>The last code was never compared with its paper. If you do not have it, make another one.</source>
+            <translation>Der letzte Code wurde nie mit seinem Papier verglichen. Wenn Sie ihn nicht haben, erstellen Sie einen neuen.</translation>
+        </message>
+        <message>
+            <source>There is a code. Making another one voids it.</source>
+            <translation>Es gibt einen Code. Ein neuer macht ihn ungültig.</translation>
+        </message>
+        <message>
+            <source>There is none yet.</source>
+            <translation>Es gibt noch keinen.</translation>
+        </message>
+        <message>
+            <source>Word {n}: {word}</source>
+            <translation>Wort {n}: {word}</translation>
+        </message>
+        <message>
+            <source>Word {n}</source>
+            <translation>Wort {n}</translation>
+        </message>
+        <message>
+            <source>Word {n} is another one.</source>
+            <translation>Wort {n} ist ein anderes.</translation>
+        </message>
+        <message>
+            <source>It opens this computer's disk if the passphrase is forgotten. Keep it on paper.</source>
+            <translation>Er öffnet den Datenträger dieses Rechners, wenn die Passphrase vergessen ist. Auf Papier aufbewahren.</translation>
+        </message>
+    </context>
+    <context>
+        <name>ScreenDesk</name>
+        <message>
+            <source>Its screen appears in a moment.</source>
+            <translation>Sein Bildschirm erscheint gleich.</translation>
+        </message>
+        <message>
+            <source>You do that on the Home page: {chord}.</source>
+            <translation>Das geht auf der Seite „Übersicht“: {chord}.</translation>
+        </message>
+    </context>
+    <context>
+        <name>SettingsPage</name>
+        <message>
+            <source>Settings</source>
+            <translation>Einstellungen</translation>
+        </message>
+        <message>
+            <source>Back to Home</source>
+            <translation>Zurück zur Übersicht</translation>
+        </message>
+        <message>
+            <source>Undo</source>
+            <translation>Rückgängig</translation>
+        </message>
+        <message>
+            <source>Reset to defaults</source>
+            <translation>Zurücksetzen</translation>
+        </message>
+        <message>
+            <source>Your phrase</source>
+            <translation>Ihr Satz</translation>
+        </message>
+        <message>
+            <source>It is in the strip on top, where no computer can paint. A window that asks for a passphrase without your phrase above it is not this laptop's.</source>
+            <translation>Er steht oben im Streifen, wo keiner der Rechner malen kann. Ein Fenster, das ohne Ihren Satz darüber nach einer Passphrase fragt, gehört nicht zu diesem Laptop.</translation>
+        </message>
+        <message>
+            <source>Colours and patterns</source>
+            <translation>Farben und Muster</translation>
+        </message>
+        <message>
+            <source>Language</source>
+            <translation>Sprache</translation>
+        </message>
+        <message>
+            <source>As the desktop</source>
+            <translation>Wie der Desktop</translation>
+        </message>
+        <message>
+            <source>Start the app again in it</source>
+            <translation>App in dieser Sprache neu starten</translation>
+        </message>
+        <message>
+            <source>Both computers go on running meanwhile.</source>
+            <translation>Beide Rechner laufen dabei weiter.</translation>
         </message>
     </context>
     <context>
@@ -921,6 +1508,14 @@
             <translation>Speicher und Systeme</translation>
         </message>
         <message>
+            <source>Recovery code</source>
+            <translation>Notfallcode</translation>
+        </message>
+        <message>
+            <source>Recovery code: {name}</source>
+            <translation>Notfallcode: {name}</translation>
+        </message>
+        <message>
             <source>Earlier states</source>
             <translation>Frühere Zustände</translation>
         </message>
@@ -996,6 +1591,53 @@
         </message>
     </context>
     <context>
+        <name>UnlockForm</name>
+        <message>
+            <source>PIN of this computer</source>
+            <translation>PIN dieses Rechners</translation>
+        </message>
+        <message>
+            <source>Passphrase of this computer</source>
+            <translation>Passphrase dieses Rechners</translation>
+        </message>
+        <message>
+            <source>The same passphrase again</source>
+            <translation>Dieselbe Passphrase noch einmal</translation>
+        </message>
+        <message>
+            <source>Nothing is lost: the passphrase and the recovery code open it as before.</source>
+            <translation>Nichts ist verloren: Passphrase und Wiederherstellungscode öffnen ihn wie zuvor.</translation>
+        </message>
+        <message>
+            <source>Was the change yours, an update for instance? Then open it by the passphrase and make the PIN anew with “twinhull disk add {name} tpm”. If it was not, somebody may have changed this laptop.</source>
+            <translation>Kam die Änderung von Ihnen, etwa durch ein Update? Dann öffnen Sie ihn mit der Passphrase und legen die PIN mit „twinhull disk add {name} tpm“ neu an. Wenn nicht, hat vielleicht jemand diesen Laptop verändert.</translation>
+        </message>
+        <message>
+            <source>Or leave the laptop on until the chip takes a PIN again.</source>
+            <translation>Oder lassen Sie den Laptop an, bis der Chip wieder eine PIN annimmt.</translation>
+        </message>
+        <message>
+            <source>Use the passphrase</source>
+            <translation>Passphrase verwenden</translation>
+        </message>
+        <message>
+            <source>Use the PIN</source>
+            <translation>PIN verwenden</translation>
+        </message>
+        <message>
+            <source>Wrong tries so far: {n}. The next one is taken in {s} s.</source>
+            <translation>Falsche Versuche bisher: {n}. Der nächste ist in {s} s möglich.</translation>
+        </message>
+        <message>
+            <source>Wrong tries so far: {n}. After {free} more each next one has to wait.</source>
+            <translation>Falsche Versuche bisher: {n}. Nach {free} weiteren muss jeder nächste warten.</translation>
+        </message>
+        <message>
+            <source>Wrong tries so far: {n}. After another one the wait is longer.</source>
+            <translation>Falsche Versuche bisher: {n}. Nach einem weiteren dauert das Warten länger.</translation>
+        </message>
+    </context>
+    <context>
         <name>UnreachablePage</name>
         <message>
             <source>Waiting for Twinhull</source>
@@ -1054,6 +1696,52 @@
         </message>
     </context>
     <context>
+        <name>WelcomeCard</name>
+        <message>
+            <source>Make this laptop yours</source>
+            <translation>Machen Sie diesen Laptop zu Ihrem</translation>
+        </message>
+        <message>
+            <source>Choose phrase and colours</source>
+            <translation>Satz und Farben wählen</translation>
+        </message>
+        <message>
+            <source>Keep them</source>
+            <translation>So lassen</translation>
+        </message>
+        <message>
+            <source>The strip on top says which computer you are in, by colour and pattern. Choose a phrase for it, so that nobody can imitate it.</source>
+            <translation>Der Streifen oben sagt mit Farbe und Muster, in welchem Rechner Sie sind. Wählen Sie einen Satz dafür, damit niemand ihn nachahmen kann.</translation>
+        </message>
+        <message>
+            <source>The strip on top says which computer you are in, by colour, pattern and your phrase “{phrase}”. Choose your own, so that nobody can imitate it.</source>
+            <translation>Der Streifen oben sagt mit Farbe, Muster und Ihrem Satz „{phrase}“, in welchem Rechner Sie sind. Wählen Sie Eigenes, damit niemand ihn nachahmen kann.</translation>
+        </message>
+    </context>
+    <context>
+        <name>choices</name>
+        <message>
+            <source>Choose a phrase of {n} characters or more.</source>
+            <translation>Wählen Sie einen Satz mit mindestens {n} Zeichen.</translation>
+        </message>
+        <message>
+            <source>Choose a phrase of {n} characters or fewer.</source>
+            <translation>Wählen Sie einen Satz mit höchstens {n} Zeichen.</translation>
+        </message>
+        <message>
+            <source>Choose a phrase that can be seen: one of its characters cannot.</source>
+            <translation>Wählen Sie einen sichtbaren Satz: Eines seiner Zeichen ist unsichtbar.</translation>
+        </message>
+        <message>
+            <source>The other computer has that colour, and you are to tell them apart by it.</source>
+            <translation>Der andere Rechner hat diese Farbe, und an ihr sollen Sie beide unterscheiden.</translation>
+        </message>
+        <message>
+            <source>The other computer has that pattern, and you are to tell them apart by it.</source>
+            <translation>Der andere Rechner hat dieses Muster, und an ihm sollen Sie beide unterscheiden.</translation>
+        </message>
+    </context>
+    <context>
         <name>chords</name>
         <message>
             <source>Other computer</source>
@@ -1106,6 +1794,22 @@
         <message>
             <source>Copy to the other computer</source>
             <translation>In den anderen Rechner kopieren</translation>
+        </message>
+        <message>
+            <source>Settings</source>
+            <translation>Einstellungen</translation>
+        </message>
+        <message>
+            <source>The system takes that combination itself.</source>
+            <translation>Diese Kombination nimmt das System selbst.</translation>
+        </message>
+        <message>
+            <source>Press one key with two of Ctrl, Alt and Meta, or you could not type it in a computer.</source>
+            <translation>Drücken Sie eine Taste mit zweien von Strg, Alt und Meta, sonst fehlte sie Ihnen in den Rechnern.</translation>
+        </message>
+        <message>
+            <source>“{action}” has that combination.</source>
+            <translation>„{action}“ hat diese Kombination.</translation>
         </message>
     </context>
     <context>
@@ -1449,6 +2153,10 @@
             <translation>Gesperrt</translation>
         </message>
         <message>
+            <source>Type your PIN or your passphrase to open and start it.</source>
+            <translation>Geben Sie Ihre PIN oder Ihre Passphrase ein, um ihn zu öffnen und zu starten.</translation>
+        </message>
+        <message>
             <source>Type your passphrase to open and start it.</source>
             <translation>Mit Ihrer Passphrase wird er entsperrt und gestartet.</translation>
         </message>
@@ -1621,6 +2329,10 @@
             <translation>Dienst, der beide Rechner betreibt</translation>
         </message>
         <message>
+            <source>Twinhull's own state</source>
+            <translation>Twinhulls eigener Zustand</translation>
+        </message>
+        <message>
             <source>The corporate computer is locked.</source>
             <translation>Der Firmenrechner ist gesperrt.</translation>
         </message>
@@ -1635,6 +2347,14 @@
         <message>
             <source>Connect this laptop to the internet and wait; nothing of the corporate computer is lost.</source>
             <translation>Verbinden Sie diesen Laptop mit dem Internet und warten Sie; vom Firmenrechner ist nichts verloren.</translation>
+        </message>
+        <message>
+            <source>Twinhull is in safe mode and changes nothing: {why}</source>
+            <translation>Twinhull ist im abgesicherten Modus und ändert nichts: {why}</translation>
+        </message>
+        <message>
+            <source>Run 'sudo twinhull doctor --recover-state'; the damaged file is kept.</source>
+            <translation>Führen Sie „sudo twinhull doctor --recover-state“ aus; die beschädigte Datei bleibt erhalten.</translation>
         </message>
         <message>
             <source>Its own computer</source>

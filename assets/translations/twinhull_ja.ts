@@ -2,6 +2,33 @@
 <!DOCTYPE TS>
 <TS version="2.1" language="ja" sourcelanguage="en">
     <context>
+        <name>ChordCard</name>
+        <message>
+            <source>Key combinations of this laptop</source>
+            <translation>このノートパソコンのキー操作</translation>
+        </message>
+        <message>
+            <source>They work wherever you are, and neither computer ever gets them. Esc ends a change.</source>
+            <translation>どこにいても有効で、どちらのコンピューターにも渡りません。変更はEscで終わります。</translation>
+        </message>
+        <message>
+            <source>Change</source>
+            <translation>変更</translation>
+        </message>
+        <message>
+            <source>Change the combination for: {action}</source>
+            <translation>組み合わせの変更: {action}</translation>
+        </message>
+        <message>
+            <source>Press the keys…</source>
+            <translation>キーを押してください…</translation>
+        </message>
+        <message>
+            <source>Cancel</source>
+            <translation>キャンセル</translation>
+        </message>
+    </context>
+    <context>
         <name>ChordList</name>
         <message>
             <source>Key combinations of this laptop</source>
@@ -46,8 +73,8 @@
             <translation>あとで</translation>
         </message>
         <message>
-            <source>Answer by keyboard: Ctrl+Alt+A</source>
-            <translation>キーボードで回答: Ctrl+Alt+A</translation>
+            <source>Answer by keyboard: {chord}</source>
+            <translation>キーボードで回答: {chord}</translation>
         </message>
         <message>
             <source>Is this new keyboard yours? Type these digits on it, then Enter.</source>
@@ -302,6 +329,14 @@
             <translation>キャンセル</translation>
         </message>
         <message>
+            <source>Use this address</source>
+            <translation>このアドレスを使用</translation>
+        </message>
+        <message>
+            <source>Ignore the link</source>
+            <translation>リンクを無視</translation>
+        </message>
+        <message>
             <source>An administrator opens</source>
             <translation>管理者が開くページ</translation>
         </message>
@@ -334,6 +369,14 @@
             <translation>許可待ち</translation>
         </message>
         <message>
+            <source>A link was opened</source>
+            <translation>リンクが開かれました</translation>
+        </message>
+        <message>
+            <source>A link asks to connect this laptop to the company at this address. Nothing was sent there. Go on only if your company gave you the link: whoever the address belongs to sets the rules of the corporate computer.</source>
+            <translation>リンクが、このノートパソコンを次のアドレスの会社に接続しようとしています。そこには何も送信されていません。会社から受け取ったリンクである場合だけ続けてください。アドレスの持ち主が会社用コンピューターのルールを決めます。</translation>
+        </message>
+        <message>
             <source>Your company gave you an address, and a token or a file. Without a token, get a code.</source>
             <translation>会社から受け取ったアドレスと、トークンまたはファイルを使います。トークンがない場合は、コードを取得してください。</translation>
         </message>
@@ -351,10 +394,77 @@
         </message>
     </context>
     <context>
+        <name>ErasedPage</name>
+        <message>
+            <source>The corporate computer was erased</source>
+            <translation>会社用コンピューターは消去されました</translation>
+        </message>
+        <message>
+            <source>Back to Home</source>
+            <translation>ホームに戻る</translation>
+        </message>
+        <message>
+            <source>What is gone</source>
+            <translation>失われたもの</translation>
+        </message>
+        <message>
+            <source>What is as it was</source>
+            <translation>元のままのもの</translation>
+        </message>
+        <message>
+            <source>I have read it</source>
+            <translation>読みました</translation>
+        </message>
+        <message>
+            <source>Show the receipts</source>
+            <translation>受領証を表示</translation>
+        </message>
+        <message>
+            <source>This laptop has left the company</source>
+            <translation>このノートパソコンは会社を離れました</translation>
+        </message>
+        <message>
+            <source>The corporate computer with everything in it, its keys, its network, and what tied this laptop to the company. Nothing brings it back, and the company controls and sees nothing here any more.</source>
+            <translation>会社用コンピューターとその中身すべて、その鍵、ネットワーク、そしてこのノートパソコンを会社に結び付けていたもの。元に戻すことはできず、会社はここでもう何も管理せず、何も見ません。</translation>
+        </message>
+        <message>
+            <source>The corporate computer with everything in it, and its keys. Nothing brings it back. Your company can offer it anew; it begins empty then.</source>
+            <translation>会社用コンピューターとその中身すべて、そしてその鍵。元に戻すことはできません。会社が改めて提供することはできますが、その場合は空の状態から始まります。</translation>
+        </message>
+        <message>
+            <source>Your personal computer. It is now: {state}.</source>
+            <translation>あなたの個人用コンピューター。現在の状態: {state}。</translation>
+        </message>
+        <message>
+            <source>Looking for the receipt.</source>
+            <translation>受領証を探しています。</translation>
+        </message>
+        <message>
+            <source>There is no receipt of it in the log.</source>
+            <translation>ログにその受領証はありません。</translation>
+        </message>
+        <message>
+            <source>The receipt says so, too: its keys and files were the same before and after.</source>
+            <translation>受領証にもそうあります。鍵とファイルは前後で同じでした。</translation>
+        </message>
+        <message>
+            <source>The receipt does not speak of it.</source>
+            <translation>受領証はそれに触れていません。</translation>
+        </message>
+        <message>
+            <source>The receipt says that its keys and files were NOT the same before and after.</source>
+            <translation>受領証によれば、鍵とファイルは前後で同じではありませんでした。</translation>
+        </message>
+    </context>
+    <context>
         <name>ExchangePanel</name>
         <message>
             <source>Copy from one computer to the other</source>
             <translation>一方のコンピューターからもう一方へコピー</translation>
+        </message>
+        <message>
+            <source>Nothing is opened by this. It is put where the other computer pastes from, for a minute: paste it into a browser there.</source>
+            <translation>これでは何も開きません。もう一方のコンピューターのクリップボードに1分間だけ入ります。そちらのブラウザーに貼り付けてください。</translation>
         </message>
         <message>
             <source>What would be copied</source>
@@ -381,28 +491,48 @@
             <translation>閉じる</translation>
         </message>
         <message>
-            <source>Copy a text or an address in one of them first. You read it before it is sent.</source>
-            <translation>先にどちらかのコンピューターでテキストまたはアドレスをコピーします。送る前に内容を確認できます。</translation>
+            <source>Copy a text, an address or a picture in one of them first. You see it before it is sent.</source>
+            <translation>先にどちらかのコンピューターでテキスト、アドレス、または画像をコピーします。送る前に内容を確認できます。</translation>
         </message>
         <message>
             <source>Asking that computer what was copied there.</source>
             <translation>コピーされた内容をそのコンピューターに問い合わせています。</translation>
         </message>
         <message>
-            <source>A web address</source>
-            <translation>Web アドレス</translation>
-        </message>
-        <message>
-            <source>A text</source>
-            <translation>テキスト</translation>
-        </message>
-        <message>
-            <source>{kind}, {bytes} bytes, {lines} lines.</source>
-            <translation>{kind}、{bytes} バイト、{lines} 行です。</translation>
+            <source>A text, {bytes} bytes, {lines} lines.</source>
+            <translation>テキスト、{bytes}バイト、{lines}行。</translation>
         </message>
         <message>
             <source>{n} characters in it cannot be seen or turn others around; here they are as numbers.</source>
             <translation>見えない文字や並び順を変える文字が {n} 個含まれています。ここでは番号で示します。</translation>
+        </message>
+        <message>
+            <source>A web address, {bytes} bytes. It leads to:</source>
+            <translation>ウェブアドレス、{bytes}バイト。行き先:</translation>
+        </message>
+        <message>
+            <source>What stands before the @ is a name to sign in with, not where it leads.</source>
+            <translation>@の前はサインイン用の名前で、行き先ではありません。</translation>
+        </message>
+        <message>
+            <source>Browsers may show it as “{name}”, with these letters: {letters}.</source>
+            <translation>ブラウザーでは「{name}」と表示されることがあります。含まれる文字: {letters}。</translation>
+        </message>
+        <message>
+            <source>It mixes scripts in one word, as addresses do that imitate others.</source>
+            <translation>1つの語に複数の文字体系が混ざっています。ほかのアドレスを装うときの手口です。</translation>
+        </message>
+        <message>
+            <source>It leads to port {n} there.</source>
+            <translation>行き先のポート番号は{n}です。</translation>
+        </message>
+        <message>
+            <source>It is not encrypted: others on the way can read and change it.</source>
+            <translation>暗号化されません。途中の第三者が読んだり変えたりできます。</translation>
+        </message>
+        <message>
+            <source>A picture, {width} by {height} pixels, {size}.</source>
+            <translation>画像、{width} × {height} ピクセル、{size}。</translation>
         </message>
     </context>
     <context>
@@ -440,6 +570,10 @@
         <message>
             <source>Home</source>
             <translation>ホーム</translation>
+        </message>
+        <message>
+            <source>Settings</source>
+            <translation>設定</translation>
         </message>
         <message>
             <source>Your two computers</source>
@@ -516,6 +650,10 @@
             <translation>行を選ぶと、受信または報告された内容をそのまま読むことができます。</translation>
         </message>
         <message>
+            <source>Receipts</source>
+            <translation>受領証</translation>
+        </message>
+        <message>
             <source>Received</source>
             <translation>受信</translation>
         </message>
@@ -541,6 +679,65 @@
         </message>
     </context>
     <context>
+        <name>LookPicker</name>
+        <message>
+            <source>Colour of the {name}</source>
+            <translation>{name}の色</translation>
+        </message>
+        <message>
+            <source>Pattern of the {name}</source>
+            <translation>{name}の模様</translation>
+        </message>
+        <message>
+            <source>Blue</source>
+            <translation>青</translation>
+        </message>
+        <message>
+            <source>Orange</source>
+            <translation>オレンジ</translation>
+        </message>
+        <message>
+            <source>Green</source>
+            <translation>緑</translation>
+        </message>
+        <message>
+            <source>Violet</source>
+            <translation>紫</translation>
+        </message>
+        <message>
+            <source>Red</source>
+            <translation>赤</translation>
+        </message>
+        <message>
+            <source>Teal</source>
+            <translation>青緑</translation>
+        </message>
+        <message>
+            <source>Pink</source>
+            <translation>ピンク</translation>
+        </message>
+        <message>
+            <source>Brown</source>
+            <translation>茶</translation>
+        </message>
+        <message>
+            <source>Stripes</source>
+            <translation>斜線</translation>
+        </message>
+        <message>
+            <source>Dots</source>
+            <translation>水玉</translation>
+        </message>
+        <message>
+            <source>Checks</source>
+            <translation>市松</translation>
+        </message>
+        <message>
+            <source>Bars</source>
+            <translation>縦線</translation>
+        </message>
+    </context>
+    <context>
         <name>MainWindow</name>
         <message>
             <source>Locking this laptop.</source>
@@ -559,8 +756,8 @@
             <translation>ホーム: {home} · 切り替え: {switch}</translation>
         </message>
         <message>
-            <source>Keys: hold Ctrl+Alt</source>
-            <translation>キー一覧: Ctrl+Altを長押し</translation>
+            <source>Keys: hold {keys}</source>
+            <translation>キー一覧: {keys}を長押し</translation>
         </message>
         <message>
             <source>Sent: paste it in the {name} within a minute</source>
@@ -569,14 +766,6 @@
         <message>
             <source>has the keyboard</source>
             <translation>キーボード入力先</translation>
-        </message>
-        <message>
-            <source>Its screen appears in a moment.</source>
-            <translation>まもなく画面が表示されます。</translation>
-        </message>
-        <message>
-            <source>You do that on the Home page: {chord}.</source>
-            <translation>ホーム画面（{chord}）で操作できます。</translation>
         </message>
         <message>
             <source>Devices ({n})</source>
@@ -592,6 +781,37 @@
         </message>
     </context>
     <context>
+        <name>NewsCard</name>
+        <message>
+            <source>To be read</source>
+            <translation>お読みください</translation>
+        </message>
+        <message>
+            <source>This laptop has left the company.</source>
+            <translation>このノートパソコンは会社を離れました。</translation>
+        </message>
+        <message>
+            <source>What became of it</source>
+            <translation>どうなったか</translation>
+        </message>
+        <message>
+            <source>The corporate computer was erased.</source>
+            <translation>会社用コンピューターは消去されました。</translation>
+        </message>
+        <message>
+            <source>What was erased</source>
+            <translation>何が消去されたか</translation>
+        </message>
+        <message>
+            <source>Your company changed its rules.</source>
+            <translation>会社がルールを変更しました。</translation>
+        </message>
+        <message>
+            <source>What is different</source>
+            <translation>何が変わったか</translation>
+        </message>
+    </context>
+    <context>
         <name>Notifier</name>
         <message>
             <source>Show</source>
@@ -603,14 +823,6 @@
         <message>
             <source>Download of this computer's system</source>
             <translation>このコンピューターのシステムのダウンロード</translation>
-        </message>
-        <message>
-            <source>Passphrase of this computer</source>
-            <translation>このコンピューターのパスフレーズ</translation>
-        </message>
-        <message>
-            <source>The same passphrase again</source>
-            <translation>パスフレーズをもう一度</translation>
         </message>
         <message>
             <source>Unlock and start</source>
@@ -635,6 +847,14 @@
         <message>
             <source>Shut down</source>
             <translation>シャットダウン</translation>
+        </message>
+        <message>
+            <source>Forgotten?</source>
+            <translation>忘れましたか?</translation>
+        </message>
+        <message>
+            <source>The passphrase of this computer is forgotten</source>
+            <translation>このコンピューターのパスフレーズを忘れた</translation>
         </message>
         <message>
             <source>Its system is being downloaded: {done} of {all}.</source>
@@ -713,6 +933,45 @@
         </message>
     </context>
     <context>
+        <name>PolicyPage</name>
+        <message>
+            <source>Your company changed its rules</source>
+            <translation>会社がルールを変更しました</translation>
+        </message>
+        <message>
+            <source>Back to Home</source>
+            <translation>ホームに戻る</translation>
+        </message>
+        <message>
+            <source>What is different for you</source>
+            <translation>あなたにとって変わること</translation>
+        </message>
+        <message>
+            <source>Every change, as the service says it</source>
+            <translation>サービスが伝えるすべての変更</translation>
+        </message>
+        <message>
+            <source>What the rules mean for you is the same as before.</source>
+            <translation>ルールがあなたにとって意味することは以前と同じです。</translation>
+        </message>
+        <message>
+            <source>Your personal computer: nothing. It cannot be named in these rules, seen or changed.</source>
+            <translation>個人用コンピューター: 何も変わりません。このルールで指定することも、見ることも、変えることもできません。</translation>
+        </message>
+        <message>
+            <source>I have read it</source>
+            <translation>読みました</translation>
+        </message>
+        <message>
+            <source>Now: {sentence}</source>
+            <translation>現在: {sentence}</translation>
+        </message>
+        <message>
+            <source>Before: {sentence}</source>
+            <translation>以前: {sentence}</translation>
+        </message>
+    </context>
+    <context>
         <name>Rail</name>
         <message>
             <source>Views</source>
@@ -733,6 +992,334 @@
         <message>
             <source>Lock</source>
             <translation>ロック</translation>
+        </message>
+    </context>
+    <context>
+        <name>ReceiptsPage</name>
+        <message>
+            <source>Receipts</source>
+            <translation>受領証</translation>
+        </message>
+        <message>
+            <source>Back</source>
+            <translation>戻る</translation>
+        </message>
+        <message>
+            <source>Try again</source>
+            <translation>もう一度試す</translation>
+        </message>
+        <message>
+            <source>There are none yet. Whatever is erased or asked of this laptop leaves one.</source>
+            <translation>まだありません。消去や、このノートパソコンへの要求があると残ります。</translation>
+        </message>
+        <message>
+            <source>The exact bytes</source>
+            <translation>正確なバイト列</translation>
+        </message>
+        <message>
+            <source>Save the exact bytes…</source>
+            <translation>正確なバイト列を保存…</translation>
+        </message>
+        <message>
+            <source>You erased the {name}</source>
+            <translation>あなたが消去: {name}</translation>
+        </message>
+        <message>
+            <source>Your employer locked the corporate computer</source>
+            <translation>勤務先による会社用コンピューターのロック</translation>
+        </message>
+        <message>
+            <source>Your employer unlocked the corporate computer</source>
+            <translation>勤務先による会社用コンピューターのロック解除</translation>
+        </message>
+        <message>
+            <source>Your employer erased the corporate computer</source>
+            <translation>勤務先による会社用コンピューターの消去</translation>
+        </message>
+        <message>
+            <source>Your employer let this laptop go</source>
+            <translation>勤務先によるこのノートパソコンの解放</translation>
+        </message>
+        <message>
+            <source>The key of the company connection was changed</source>
+            <translation>会社との接続の鍵の変更</translation>
+        </message>
+        <message>
+            <source>received</source>
+            <translation>受け取り済み</translation>
+        </message>
+        <message>
+            <source>begun</source>
+            <translation>開始済み</translation>
+        </message>
+        <message>
+            <source>done</source>
+            <translation>完了</translation>
+        </message>
+        <message>
+            <source>failed</source>
+            <translation>失敗</translation>
+        </message>
+        <message>
+            <source>Signed by this laptop</source>
+            <translation>このノートパソコンの署名あり</translation>
+        </message>
+        <message>
+            <source>Not signed</source>
+            <translation>署名なし</translation>
+        </message>
+        <message>
+            <source>keys</source>
+            <translation>鍵</translation>
+        </message>
+        <message>
+            <source>headers of the disk</source>
+            <translation>ディスクのヘッダー</translation>
+        </message>
+        <message>
+            <source>their backups</source>
+            <translation>そのバックアップ</translation>
+        </message>
+        <message>
+            <source>earlier states</source>
+            <translation>以前の状態</translation>
+        </message>
+        <message>
+            <source>contents</source>
+            <translation>中身</translation>
+        </message>
+        <message>
+            <source>settings of its firmware</source>
+            <translation>ファームウェアの設定</translation>
+        </message>
+        <message>
+            <source>what tied it to the company</source>
+            <translation>会社との結び付き</translation>
+        </message>
+        <message>
+            <source>Gone for good: {what}.</source>
+            <translation>完全に消えたもの: {what}。</translation>
+        </message>
+        <message>
+            <source>Could still be read: {what}.</source>
+            <translation>まだ読めたもの: {what}。</translation>
+        </message>
+        <message>
+            <source>{name}: untouched, the same before and after.</source>
+            <translation>{name}: 手付かずで、前後で同じです。</translation>
+        </message>
+        <message>
+            <source>{name}: NOT the same before and after.</source>
+            <translation>{name}: 前後で同じではありません。</translation>
+        </message>
+        <message>
+            <source>Nothing was removed.</source>
+            <translation>何も削除されませんでした。</translation>
+        </message>
+        <message>
+            <source>Where the receipt is kept</source>
+            <translation>受領証の保存先</translation>
+        </message>
+        <message>
+            <source>Saved: {path}</source>
+            <translation>保存しました: {path}</translation>
+        </message>
+    </context>
+    <context>
+        <name>RecoveryPage</name>
+        <message>
+            <source>Recovery code</source>
+            <translation>回復コード</translation>
+        </message>
+        <message>
+            <source>Back to Home</source>
+            <translation>ホームに戻る</translation>
+        </message>
+        <message>
+            <source>Make a recovery code</source>
+            <translation>回復コードを作る</translation>
+        </message>
+        <message>
+            <source>Passphrase of this computer</source>
+            <translation>このコンピューターのパスフレーズ</translation>
+        </message>
+        <message>
+            <source>Make the code</source>
+            <translation>コードを作る</translation>
+        </message>
+        <message>
+            <source>The passphrase is forgotten…</source>
+            <translation>パスフレーズを忘れた…</translation>
+        </message>
+        <message>
+            <source>{n} words for paper. They open this computer's disk when its passphrase is forgotten. They are shown once and kept nowhere; without them and the passphrase nobody can open it.</source>
+            <translation>紙に書き留めるための{n}個の単語です。パスフレーズを忘れたとき、このコンピューターのディスクを開けます。一度だけ表示され、どこにも保存されません。これもパスフレーズもなければ、誰にも開けません。</translation>
+        </message>
+        <message>
+            <source>Open it with the recovery code</source>
+            <translation>回復コードで開く</translation>
+        </message>
+        <message>
+            <source>The {n} words of the recovery code</source>
+            <translation>回復コードの{n}個の単語</translation>
+        </message>
+        <message>
+            <source>New passphrase</source>
+            <translation>新しいパスフレーズ</translation>
+        </message>
+        <message>
+            <source>The new passphrase again</source>
+            <translation>新しいパスフレーズをもう一度</translation>
+        </message>
+        <message>
+            <source>The two passphrases are not the same. Type them again.</source>
+            <translation>二つのパスフレーズが一致しません。もう一度入力してください。</translation>
+        </message>
+        <message>
+            <source>Set the new passphrase</source>
+            <translation>新しいパスフレーズを設定</translation>
+        </message>
+        <message>
+            <source>Whatever opened it before is void then, and you get the next code. Four letters of each word are enough. Nothing that is on the disk changes.</source>
+            <translation>これまで開けたものはすべて無効になり、次のコードが渡されます。各単語は最初の4文字で足ります。ディスクの中身は変わりません。</translation>
+        </message>
+        <message>
+            <source>Cancel</source>
+            <translation>キャンセル</translation>
+        </message>
+        <message>
+            <source>Please wait</source>
+            <translation>お待ちください</translation>
+        </message>
+        <message>
+            <source>It takes some seconds, on purpose: so does every guess.</source>
+            <translation>わざと数秒かかります。推測するときも同じだけかかるようにするためです。</translation>
+        </message>
+        <message>
+            <source>Write these words down now</source>
+            <translation>今すぐ書き留めてください</translation>
+        </message>
+        <message>
+            <source>Print…</source>
+            <translation>印刷…</translation>
+        </message>
+        <message>
+            <source>They are on paper</source>
+            <translation>紙に書きました</translation>
+        </message>
+        <message>
+            <source>They are not shown again once you leave this page, and an earlier code opens nothing any more. Printers may keep what they print.</source>
+            <translation>このページを離れると二度と表示されず、以前のコードでは何も開けなくなります。プリンターは印刷した内容を保持することがあります。</translation>
+        </message>
+        <message>
+            <source>Three words, from the paper</source>
+            <translation>紙から三つの単語</translation>
+        </message>
+        <message>
+            <source>Compare</source>
+            <translation>照合する</translation>
+        </message>
+        <message>
+            <source>Show the words again</source>
+            <translation>単語をもう一度表示</translation>
+        </message>
+        <message>
+            <source>The code is ready</source>
+            <translation>コードの準備ができました</translation>
+        </message>
+        <message>
+            <source>Keep the paper away from this laptop. The next code, or using this one, makes it void.</source>
+            <translation>紙はこのノートパソコンと別の場所に保管してください。次のコードを作るか、このコードを使うと無効になります。</translation>
+        </message>
+        <message>
+            <source>Recovery code: {name}</source>
+            <translation>回復コード: {name}</translation>
+        </message>
+        <message>
+            <source>The last code was never compared with its paper. If you do not have it, make another one.</source>
+            <translation>前回のコードは紙と照合されていません。手元になければ、もう一度作ってください。</translation>
+        </message>
+        <message>
+            <source>There is a code. Making another one voids it.</source>
+            <translation>コードがあります。新しく作ると無効になります。</translation>
+        </message>
+        <message>
+            <source>There is none yet.</source>
+            <translation>まだありません。</translation>
+        </message>
+        <message>
+            <source>Word {n}: {word}</source>
+            <translation>単語{n}: {word}</translation>
+        </message>
+        <message>
+            <source>Word {n}</source>
+            <translation>単語{n}</translation>
+        </message>
+        <message>
+            <source>Word {n} is another one.</source>
+            <translation>単語{n}が違います。</translation>
+        </message>
+        <message>
+            <source>It opens this computer's disk if the passphrase is forgotten. Keep it on paper.</source>
+            <translation>パスフレーズを忘れたとき、このコンピューターのディスクを開けます。紙で保管してください。</translation>
+        </message>
+    </context>
+    <context>
+        <name>ScreenDesk</name>
+        <message>
+            <source>Its screen appears in a moment.</source>
+            <translation>まもなく画面が表示されます。</translation>
+        </message>
+        <message>
+            <source>You do that on the Home page: {chord}.</source>
+            <translation>ホーム画面（{chord}）で操作できます。</translation>
+        </message>
+    </context>
+    <context>
+        <name>SettingsPage</name>
+        <message>
+            <source>Settings</source>
+            <translation>設定</translation>
+        </message>
+        <message>
+            <source>Back to Home</source>
+            <translation>ホームに戻る</translation>
+        </message>
+        <message>
+            <source>Undo</source>
+            <translation>元に戻す</translation>
+        </message>
+        <message>
+            <source>Reset to defaults</source>
+            <translation>初期設定に戻す</translation>
+        </message>
+        <message>
+            <source>Your phrase</source>
+            <translation>あなたの合言葉</translation>
+        </message>
+        <message>
+            <source>It is in the strip on top, where no computer can paint. A window that asks for a passphrase without your phrase above it is not this laptop's.</source>
+            <translation>どちらのコンピューターも描けない、上の帯に表示されます。上に合言葉がないままパスフレーズを求めるウィンドウは、このノートパソコンのものではありません。</translation>
+        </message>
+        <message>
+            <source>Colours and patterns</source>
+            <translation>色と模様</translation>
+        </message>
+        <message>
+            <source>Language</source>
+            <translation>言語</translation>
+        </message>
+        <message>
+            <source>As the desktop</source>
+            <translation>デスクトップと同じ</translation>
+        </message>
+        <message>
+            <source>Start the app again in it</source>
+            <translation>この言語でアプリを起動し直す</translation>
+        </message>
+        <message>
+            <source>Both computers go on running meanwhile.</source>
+            <translation>その間も両方のコンピューターは動き続けます。</translation>
         </message>
     </context>
     <context>
@@ -921,6 +1508,14 @@
             <translation>ストレージとシステム</translation>
         </message>
         <message>
+            <source>Recovery code</source>
+            <translation>回復コード</translation>
+        </message>
+        <message>
+            <source>Recovery code: {name}</source>
+            <translation>回復コード: {name}</translation>
+        </message>
+        <message>
             <source>Earlier states</source>
             <translation>以前の状態</translation>
         </message>
@@ -996,6 +1591,53 @@
         </message>
     </context>
     <context>
+        <name>UnlockForm</name>
+        <message>
+            <source>PIN of this computer</source>
+            <translation>このコンピューターのPIN</translation>
+        </message>
+        <message>
+            <source>Passphrase of this computer</source>
+            <translation>このコンピューターのパスフレーズ</translation>
+        </message>
+        <message>
+            <source>The same passphrase again</source>
+            <translation>パスフレーズをもう一度</translation>
+        </message>
+        <message>
+            <source>Nothing is lost: the passphrase and the recovery code open it as before.</source>
+            <translation>何も失われていません。パスフレーズと回復コードで、これまでどおり開けます。</translation>
+        </message>
+        <message>
+            <source>Was the change yours, an update for instance? Then open it by the passphrase and make the PIN anew with “twinhull disk add {name} tpm”. If it was not, somebody may have changed this laptop.</source>
+            <translation>変更は、更新などご自身によるものですか。その場合はパスフレーズで開き、「twinhull disk add {name} tpm」でPINを作り直してください。そうでなければ、だれかがこのノートパソコンを変更した可能性があります。</translation>
+        </message>
+        <message>
+            <source>Or leave the laptop on until the chip takes a PIN again.</source>
+            <translation>または、チップが再びPINを受け付けるまで、電源を入れたままにしてください。</translation>
+        </message>
+        <message>
+            <source>Use the passphrase</source>
+            <translation>パスフレーズを使う</translation>
+        </message>
+        <message>
+            <source>Use the PIN</source>
+            <translation>PINを使う</translation>
+        </message>
+        <message>
+            <source>Wrong tries so far: {n}. The next one is taken in {s} s.</source>
+            <translation>これまでの誤入力: {n}回。次の入力は{s}秒後に受け付けます。</translation>
+        </message>
+        <message>
+            <source>Wrong tries so far: {n}. After {free} more each next one has to wait.</source>
+            <translation>これまでの誤入力: {n}回。あと{free}回で、次の入力から待ち時間が入ります。</translation>
+        </message>
+        <message>
+            <source>Wrong tries so far: {n}. After another one the wait is longer.</source>
+            <translation>これまでの誤入力: {n}回。もう一度間違えると、待ち時間が長くなります。</translation>
+        </message>
+    </context>
+    <context>
         <name>UnreachablePage</name>
         <message>
             <source>Waiting for Twinhull</source>
@@ -1054,6 +1696,52 @@
         </message>
     </context>
     <context>
+        <name>WelcomeCard</name>
+        <message>
+            <source>Make this laptop yours</source>
+            <translation>このノートパソコンを自分のものにする</translation>
+        </message>
+        <message>
+            <source>Choose phrase and colours</source>
+            <translation>合言葉と色を選ぶ</translation>
+        </message>
+        <message>
+            <source>Keep them</source>
+            <translation>このままにする</translation>
+        </message>
+        <message>
+            <source>The strip on top says which computer you are in, by colour and pattern. Choose a phrase for it, so that nobody can imitate it.</source>
+            <translation>上の帯は、色と模様でどちらのコンピューターにいるかを示します。誰にもまねされないように、合言葉を選んでください。</translation>
+        </message>
+        <message>
+            <source>The strip on top says which computer you are in, by colour, pattern and your phrase “{phrase}”. Choose your own, so that nobody can imitate it.</source>
+            <translation>上の帯は、色と模様とあなたの合言葉「{phrase}」で、どちらのコンピューターにいるかを示します。誰にもまねされないように、自分で選んでください。</translation>
+        </message>
+    </context>
+    <context>
+        <name>choices</name>
+        <message>
+            <source>Choose a phrase of {n} characters or more.</source>
+            <translation>{n}文字以上の合言葉を選んでください。</translation>
+        </message>
+        <message>
+            <source>Choose a phrase of {n} characters or fewer.</source>
+            <translation>{n}文字以内の合言葉を選んでください。</translation>
+        </message>
+        <message>
+            <source>Choose a phrase that can be seen: one of its characters cannot.</source>
+            <translation>目に見える合言葉を選んでください。見えない文字が含まれています。</translation>
+        </message>
+        <message>
+            <source>The other computer has that colour, and you are to tell them apart by it.</source>
+            <translation>その色はもう一方のコンピューターが使っています。色で見分けられるようにしてください。</translation>
+        </message>
+        <message>
+            <source>The other computer has that pattern, and you are to tell them apart by it.</source>
+            <translation>その模様はもう一方のコンピューターが使っています。模様で見分けられるようにしてください。</translation>
+        </message>
+    </context>
+    <context>
         <name>chords</name>
         <message>
             <source>Other computer</source>
@@ -1106,6 +1794,22 @@
         <message>
             <source>Copy to the other computer</source>
             <translation>もう一方のコンピューターへコピー</translation>
+        </message>
+        <message>
+            <source>Settings</source>
+            <translation>設定</translation>
+        </message>
+        <message>
+            <source>The system takes that combination itself.</source>
+            <translation>その組み合わせはシステムが使います。</translation>
+        </message>
+        <message>
+            <source>Press one key with two of Ctrl, Alt and Meta, or you could not type it in a computer.</source>
+            <translation>Ctrl、Alt、Metaのうち二つと一緒に一つのキーを押してください。そうでないと、コンピューターでそのキーを使えなくなります。</translation>
+        </message>
+        <message>
+            <source>“{action}” has that combination.</source>
+            <translation>その組み合わせは「{action}」が使っています。</translation>
         </message>
     </context>
     <context>
@@ -1449,6 +2153,10 @@
             <translation>ロック中</translation>
         </message>
         <message>
+            <source>Type your PIN or your passphrase to open and start it.</source>
+            <translation>PINまたはパスフレーズを入力すると、ロックを解除して起動します。</translation>
+        </message>
+        <message>
             <source>Type your passphrase to open and start it.</source>
             <translation>パスフレーズを入力すると、ロックが解除されて起動します。</translation>
         </message>
@@ -1621,6 +2329,10 @@
             <translation>2台のコンピューターを動かすサービス</translation>
         </message>
         <message>
+            <source>Twinhull's own state</source>
+            <translation>Twinhull 自身の状態</translation>
+        </message>
+        <message>
             <source>The corporate computer is locked.</source>
             <translation>会社用コンピューターはロックされています。</translation>
         </message>
@@ -1635,6 +2347,14 @@
         <message>
             <source>Connect this laptop to the internet and wait; nothing of the corporate computer is lost.</source>
             <translation>このノートパソコンをインターネットに接続してお待ちください。会社用コンピューターの内容は失われていません。</translation>
+        </message>
+        <message>
+            <source>Twinhull is in safe mode and changes nothing: {why}</source>
+            <translation>Twinhull はセーフモードで動作しており、何も変更しません: {why}</translation>
+        </message>
+        <message>
+            <source>Run 'sudo twinhull doctor --recover-state'; the damaged file is kept.</source>
+            <translation>「sudo twinhull doctor --recover-state」を実行してください。破損したファイルは残ります。</translation>
         </message>
         <message>
             <source>Its own computer</source>

@@ -107,6 +107,7 @@ _WORDS: dict[str, Callable[[Any, Any], str]] = {
     ),
     "lease.action": _becomes("What happens at the end of that time (wipe destroys its keys)"),
     "lease.destroy_hours": _becomes("Hours after the lock until its keys are destroyed"),
+    "lease.server_share": _becomes("Its new keys need a part that comes from your employer with the lease"),
     "host.least_grade": _becomes("Worst isolation grade with which it may run"),
     "host.update_ring": _becomes("Ring in which this laptop gets new releases"),
     "report": _set_of("The laptop reports"),

@@ -8,7 +8,8 @@ rule         matches                                                            
 ===========  ===================================================================================  =======
 malformed    a type that is not a media type (for an address: not a scheme), or a negative size   deny
 scheme       an address that a browser does not fetch from the web (``file:``, ``javascript:``)   deny
-too-much     more than the host carries: 64 KiB of text, 8 KiB of address                         deny
+too-much     more than the host carries: 64 KiB of text, 8 KiB of address,                        deny
+             4 MiB of a copied picture
 ===========  ===================================================================================  =======
 
 and then the policy's own transfer for that direction and kind. Before the first policy nothing crosses.
@@ -26,6 +27,8 @@ from .model import ExchangeSection, Transfer, TypedTransfer
 
 TEXT_BYTES = 64 * 1024
 """Most text that the host carries at once (docs/security.md, P1; a person reads what they pass on)."""
+IMAGE_BYTES = 4 * 1024 * 1024
+"""Most of a copied picture, as PNG: a screen's worth of it."""
 URL_BYTES = 8 * 1024
 """Longest address; what web servers take at most by default (nginx's large_client_header_buffers)."""
 SCHEMES = ("http", "https")
@@ -103,6 +106,9 @@ def _host(facts: ExchangeFacts) -> ExchangeDecision | None:
     text = facts.kind == "clipboard" and (not facts.type or facts.type.startswith("text/"))
     if text and facts.size_bytes > TEXT_BYTES:
         return _denied("host:too-much", f"At most {TEXT_BYTES} bytes of text cross at once.")
+    image = facts.kind == "clipboard" and facts.type.startswith("image/")
+    if image and facts.size_bytes > IMAGE_BYTES:
+        return _denied("host:too-much", f"At most {IMAGE_BYTES} bytes of a picture cross at once.")
     return None
 
 

@@ -35,21 +35,25 @@ class Stage(StrEnum):
     DESTROY = "destroy"
 
 
+Keys = Literal["kept", "closed", "destroyed"]
+"""What becomes of the volume's key: ``closed``, it is in no memory, and its slots are as they were."""
+
+
 class Effects(msgspec.Struct, frozen=True, kw_only=True):
     """What a stage does, to the corporate partition alone."""
 
     warns: bool
     network: bool
     runs: bool
-    keys: bool
+    keys: Keys
 
 
 EFFECTS = {
-    Stage.HELD: Effects(warns=False, network=True, runs=True, keys=True),
-    Stage.WARNING: Effects(warns=True, network=True, runs=True, keys=True),
-    Stage.NO_NETWORK: Effects(warns=True, network=False, runs=True, keys=True),
-    Stage.LOCKED: Effects(warns=True, network=False, runs=False, keys=True),
-    Stage.DESTROY: Effects(warns=True, network=False, runs=False, keys=False),
+    Stage.HELD: Effects(warns=False, network=True, runs=True, keys="kept"),
+    Stage.WARNING: Effects(warns=True, network=True, runs=True, keys="kept"),
+    Stage.NO_NETWORK: Effects(warns=True, network=False, runs=True, keys="kept"),
+    Stage.LOCKED: Effects(warns=True, network=False, runs=False, keys="closed"),
+    Stage.DESTROY: Effects(warns=True, network=False, runs=False, keys="destroyed"),
 }
 
 

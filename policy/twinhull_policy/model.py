@@ -243,6 +243,8 @@ class LeaseSection(Section, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """``wipe`` locks too; keys are destroyed only once the server's signed time proves that it is over."""
     destroy_hours: Annotated[int, Meta(ge=0, le=8760)] | UnsetType = UNSET
     """With ``wipe``: how long after the lock keys are destroyed; unless said, at once."""
+    server_share: bool | UnsetType = UNSET
+    """Whether a new key of its volume has a part that comes with the lease; unless said, no."""
 
     def __post_init__(self) -> None:
         if self.warning_hours > self.offline_hours:

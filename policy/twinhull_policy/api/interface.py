@@ -45,45 +45,57 @@ class DaemonError(DbusFailedError):
 
 @dataclass(frozen=True)
 class Rule:
-    """How a method is guarded: the polkit action its caller must hold."""
+    """How a method is guarded.
+
+    Attributes:
+        action: the polkit action its caller must hold.
+        in_safe_mode: whether it is served while the daemon's state cannot be relied on: it reads, opens a
+            partition that is there, takes something away, or recovers.
+    """
 
     action: str
+    in_safe_mode: bool = False
 
 
 RULES: dict[str, Rule] = {
-    "get_status": Rule("org.twinhull.read"),
-    "get_grade": Rule("org.twinhull.read"),
-    "list_devices": Rule("org.twinhull.read"),
-    "get_log": Rule("org.twinhull.log"),
+    "get_status": Rule("org.twinhull.read", in_safe_mode=True),
+    "get_grade": Rule("org.twinhull.read", in_safe_mode=True),
+    "recover_state": Rule("org.twinhull.recover", in_safe_mode=True),
+    "list_devices": Rule("org.twinhull.read", in_safe_mode=True),
+    "get_log": Rule("org.twinhull.log", in_safe_mode=True),
     "enrol": Rule("org.twinhull.enrol"),
     "begin_device_grant": Rule("org.twinhull.enrol"),
     "poll_device_grant": Rule("org.twinhull.read"),
     "create_partition": Rule("org.twinhull.partition"),
-    "start_partition": Rule("org.twinhull.partition"),
-    "stop_partition": Rule("org.twinhull.partition"),
-    "suspend_partition": Rule("org.twinhull.partition"),
-    "resume_partition": Rule("org.twinhull.partition"),
+    "start_partition": Rule("org.twinhull.partition", in_safe_mode=True),
+    "stop_partition": Rule("org.twinhull.partition", in_safe_mode=True),
+    "suspend_partition": Rule("org.twinhull.partition", in_safe_mode=True),
+    "resume_partition": Rule("org.twinhull.partition", in_safe_mode=True),
     "reset_partition": Rule("org.twinhull.partition"),
-    "list_snapshots": Rule("org.twinhull.read"),
+    "list_snapshots": Rule("org.twinhull.read", in_safe_mode=True),
     "snapshot_partition": Rule("org.twinhull.partition"),
     "roll_back_partition": Rule("org.twinhull.partition"),
     "remove_snapshot": Rule("org.twinhull.partition"),
-    "get_key_slots": Rule("org.twinhull.read"),
+    "get_key_slots": Rule("org.twinhull.read", in_safe_mode=True),
     "add_passphrase": Rule("org.twinhull.keys"),
     "change_passphrase": Rule("org.twinhull.keys"),
     "add_recovery_code": Rule("org.twinhull.keys"),
+    "add_pin": Rule("org.twinhull.keys"),
+    "unlock_volume": Rule("org.twinhull.partition"),
     "remove_key_slot": Rule("org.twinhull.keys"),
     "recover_volume": Rule("org.twinhull.keys"),
     "rotate_volume_key": Rule("org.twinhull.keys"),
-    "restore_header": Rule("org.twinhull.keys"),
+    "lock_volume": Rule("org.twinhull.partition", in_safe_mode=True),
+    "grow_volume": Rule("org.twinhull.partition"),
+    "restore_header": Rule("org.twinhull.keys", in_safe_mode=True),
     "wipe_partition": Rule("org.twinhull.wipe"),
     "get_escrow": Rule("org.twinhull.keys"),
-    "open_display": Rule("org.twinhull.display"),
-    "ask_exchange": Rule("org.twinhull.exchange"),
-    "settle_exchange": Rule("org.twinhull.exchange"),
-    "prove_vpn": Rule("org.twinhull.prove"),
+    "open_display": Rule("org.twinhull.display", in_safe_mode=True),
+    "ask_exchange": Rule("org.twinhull.exchange", in_safe_mode=True),
+    "settle_exchange": Rule("org.twinhull.exchange", in_safe_mode=True),
+    "prove_vpn": Rule("org.twinhull.prove", in_safe_mode=True),
     "attach_device": Rule("org.twinhull.device"),
-    "detach_device": Rule("org.twinhull.device"),
+    "detach_device": Rule("org.twinhull.device", in_safe_mode=True),
     "answer_device": Rule("org.twinhull.device"),
     "forget_device": Rule("org.twinhull.device"),
     "set_kill_switch": Rule("org.twinhull.device"),
@@ -103,6 +115,14 @@ class DaemonInterface(DbusInterfaceCommonAsync, interface_name=INTERFACE):
     @dbus_method_async(result_signature="s", flags=DbusUnprivilegedFlag)
     async def get_grade(self) -> str:
         """Check the host now and return a :class:`~twinhull_policy.api.types.Grade`."""
+        raise NotImplementedError
+
+    @dbus_method_async(result_signature="s", flags=DbusUnprivilegedFlag)
+    async def recover_state(self) -> str:
+        """Make a new state database and keep the damaged one, in safe mode; the daemon then starts anew.
+
+        A :class:`~twinhull_policy.api.types.StateRecovered`.
+        """
         raise NotImplementedError
 
     @dbus_method_async(result_signature="s", flags=DbusUnprivilegedFlag)
@@ -219,6 +239,19 @@ class DaemonInterface(DbusInterfaceCommonAsync, interface_name=INTERFACE):
         """Make a recovery code, which voids an earlier one; it is read once from the returned pipe."""
         raise NotImplementedError
 
+    @dbus_method_async(input_signature="sshh", flags=DbusUnprivilegedFlag)
+    async def add_pin(self, name: str, kind: str, secret: int, pin: int) -> None:
+        """Let this laptop's security chip open a volume for a PIN, as long as the laptop starts as it did."""
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="ssh", flags=DbusUnprivilegedFlag)
+    async def unlock_volume(self, name: str, kind: str, secret: int) -> None:
+        """Open a volume and hold its key until the service ends, for a start with an empty passphrase.
+
+        A recovery code is not taken here: using one voids it, which :meth:`recover_volume` does.
+        """
+        raise NotImplementedError
+
     @dbus_method_async(input_signature="sssh", flags=DbusUnprivilegedFlag)
     async def remove_key_slot(self, name: str, slot: str, kind: str, secret: int) -> None:
         """Take a way in away; ``secret`` opens the volume by another one."""
@@ -243,6 +276,16 @@ class DaemonInterface(DbusInterfaceCommonAsync, interface_name=INTERFACE):
     @dbus_method_async(input_signature="s", flags=DbusUnprivilegedFlag)
     async def restore_header(self, name: str) -> None:
         """Put the verified backup of a stopped partition's disk header back; not needed, it does nothing."""
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="s", flags=DbusUnprivilegedFlag)
+    async def lock_volume(self, name: str) -> None:
+        """Close a stopped partition's volume: its key is nowhere in memory from then on."""
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="s", result_signature="t", flags=DbusUnprivilegedFlag)
+    async def grow_volume(self, name: str) -> int:
+        """Have an open volume take what this laptop's settings, or its device, have for it; its bytes."""
         raise NotImplementedError
 
     @dbus_method_async(input_signature="s", result_signature="s", flags=DbusUnprivilegedFlag)

@@ -20,8 +20,8 @@ DeviceState = Literal["blocked", "host", "attached", "asking", "admission", "wai
 keyboard is to be proved by typing a code; its partition is not running, or the screen is locked; switched off
 because it typed faster than a person."""
 DeviceAnswer = Literal["corporate", "personal", "deny"]
-UnlockKind = Literal["passphrase", "recovery-code"]
-"""What a person opens a volume with."""
+UnlockKind = Literal["passphrase", "recovery-code", "tpm"]
+"""What a person opens a volume with; ``tpm`` is a PIN for this laptop's security chip."""
 KillSwitch = Literal["camera", "microphone"]
 ExchangeOutcome = Literal["sent", "used", "expired", "cancelled", "failed"]
 """What became of something that was to cross: it goes now; its new owner took it; nobody took it in time; the
@@ -30,6 +30,19 @@ person decided against it; it did not get there. The last four end it."""
 
 class Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Base of everything here: immutable, closed."""
+
+
+class UnlockInfo(Struct, frozen=True):
+    """What may be told of a locked volume before anybody is asked for a secret."""
+
+    pin: bool = False
+    """Whether the security chip opens it for a PIN."""
+    wrong_tries: int = 0
+    """Wrong secrets since the last right one."""
+    free_tries: int = 0
+    """How many more may be wrong before each next one has to wait."""
+    wait_until: float = 0.0
+    """When the next one is taken, seconds since the epoch; 0 for now."""
 
 
 class PartitionInfo(Struct, frozen=True):
@@ -49,13 +62,15 @@ class PartitionInfo(Struct, frozen=True):
     vcpus: int = 0
     disk_gib: int = 0
     started_at: float = 0.0
+    unlock: UnlockInfo | None = None
+    """Of a volume that is to be opened."""
 
 
 class KeySlot(Struct, frozen=True):
     """One way to open a partition's volume."""
 
     id: str
-    kind: Literal["passphrase", "recovery-code", "escrow"]
+    kind: Literal["passphrase", "recovery-code", "tpm", "escrow"]
     escrow_key: str = ""
     """Of an escrow: the employer's public key it is sealed to."""
 
@@ -227,6 +242,22 @@ class Grade(Struct, frozen=True):
     checks: list[GradeCheck]
 
 
+class Finding(Struct, frozen=True):
+    """Something beside isolation that needs attention."""
+
+    name: str
+    problem: str
+    fix: str
+
+
+class Diagnosis(Struct, frozen=True):
+    """What ``twinhull doctor`` shows: a :class:`Grade`, and what else there is."""
+
+    grade: Literal["A", "B", "C", "D", "E"]
+    checks: list[GradeCheck]
+    findings: list[Finding] = []
+
+
 class DeviceInfo(Struct, frozen=True):
     """A device and where it is."""
 
@@ -305,6 +336,18 @@ class Status(Struct, frozen=True):
     kill_switches: KillSwitches = KillSwitches()
     devices_problem: str = ""
     """Why devices cannot be followed just now, so that nothing new is let in; empty when they can."""
+    safe_mode: str = ""
+    """Why the daemon's state cannot be relied on, so that nothing is changed; empty when it can."""
+
+
+class StateRecovered(Struct, frozen=True):
+    """What came of recovering the daemon's state."""
+
+    kept: str
+    """Where the damaged database is now; empty when it turned out to be in order again."""
+    source: Literal["database", "copy", "volumes"]
+    """What the state is made of: itself; the copy beside it; or, both being lost, what the partitions' own
+    disks say, so that this laptop has to be enrolled again."""
 
 
 class LogEntry(Struct, frozen=True):

@@ -28,7 +28,7 @@ def add_to(device: typer.Typer) -> None:
 
     @device.command("lock")
     def lock(context: Context, devices: Devices, hours: Hours = 168, json: Json = False) -> None:
-        """Have a laptop's corporate partition stand still until 'unlock'; nothing is lost."""
+        """Have a laptop's corporate partition shut down and its volume closed until 'unlock'."""
         _issue(context, devices, "lock", hours, json)
 
     @device.command("unlock")
@@ -88,7 +88,7 @@ def add_to(device: typer.Typer) -> None:
         with _storage(context).read() as tx:
             kept = commands.receipt(tx, number)
         if kept is None:
-            raise commanding.CommandUnknown(number=number)
+            raise commanding.NoReceipt(number=number)
         output.result(kept.decode())
 
     @device.command("withdraw")

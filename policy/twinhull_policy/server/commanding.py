@@ -50,6 +50,13 @@ class CommandUnknown(TwinhullError):
     next_step = "See 'twinhull-server device commands'."
 
 
+class NoReceipt(TwinhullError):
+    """There is no receipt of command {number}, or no such command."""
+
+    code = "TH-SRV-122"
+    next_step = "See 'twinhull-server device commands' for how far it is."
+
+
 def issue(
     layout: Layout,
     storage: s.Storage,

@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from twinhull_policy.escrow import Generation
 from twinhull_policy.server.device_grants import CLIENT_ID
 from twinhull_policy.server.limits import LIMITS
 
@@ -16,6 +17,12 @@ class StatementQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
     after: Annotated[int, Meta(ge=0, le=2**53)] = 0
     wait: Annotated[int, Meta(ge=0, le=LIMITS.long_poll_seconds)] = 0
+
+
+class ShareQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Of which generation of its volume's key a laptop needs the server's part."""
+
+    generation: Generation
 
 
 class DeviceAuthorizationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

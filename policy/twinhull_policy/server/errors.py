@@ -349,6 +349,13 @@ class PolicyUnsigned(TwinhullError):
     next_step = "Sign it with 'twinhull-server policy sign' where the policy key is."
 
 
+class ShareWithheld(TwinhullError):
+    """This laptop is locked, so its part of the volume's key is not given out."""
+
+    code = "TH-SRV-062"
+    next_step = "Have an administrator unlock it: twinhull-server device unlock."
+
+
 class AuditBroken(TwinhullError):
     """The audit log was touched: {detail}."""
 

@@ -28,7 +28,12 @@ from twinhull_policy.server.answers import (
 )
 from twinhull_policy.server.batch import Batch
 from twinhull_policy.server.device_grants import GRANT_TYPE, DeviceGrants, OAuthError
-from twinhull_policy.server.device_requests import DeviceAuthorizationRequest, StatementQuery, TokenRequest
+from twinhull_policy.server.device_requests import (
+    DeviceAuthorizationRequest,
+    ShareQuery,
+    StatementQuery,
+    TokenRequest,
+)
 from twinhull_policy.server.enrolment import EnrolRequest, RenewRequest
 from twinhull_policy.server.hub import Hub, Stream, Waiter, frame
 from twinhull_policy.server.limiter import FailureCounter, RateLimiter
@@ -85,6 +90,7 @@ class Interface:
                 web.post("/v1/renew", self._renew),
                 web.get("/v1/stream", self._stream, allow_head=False),
                 web.get("/v1/statement", self._statement),
+                web.get("/v1/share", self._share, allow_head=False),
                 web.get("/v1/bodies/{sha256:[0-9a-f]{64}}", self._body),
                 web.post("/v1/report", self._report),
                 web.post("/v1/receipt", self._receipt),
@@ -180,6 +186,13 @@ class Interface:
         finally:
             self._hub.drop(waiter)
         return web.Response(body=event.envelope, content_type="application/json")
+
+    async def _share(self, request: web.Request) -> web.StreamResponse:
+        device_id = await self._device(request)
+        query = convert(dict(request.query), ShareQuery)
+        answer = await asyncio.to_thread(self._service.share, device_id, query.generation)
+        log.info("share given device=%s", device_id)
+        return json_answer(answer)
 
     async def _body(self, request: web.Request) -> web.StreamResponse:
         await self._device(request)

@@ -28,10 +28,12 @@ from twinhull_policy.server.device_grants import (
 )
 from twinhull_policy.server.device_requests import (
     DeviceAuthorizationRequest,
+    ShareQuery,
     StatementQuery,
     TokenRequest,
 )
 from twinhull_policy.server.enrolment import EnrolAnswer, EnrolRequest, RenewAnswer, RenewRequest
+from twinhull_policy.server.shares import ShareAnswer
 from twinhull_policy.trust.envelope import Envelope
 from twinhull_policy.trust.errors import SignatureInvalid
 
@@ -157,6 +159,16 @@ _LAPTOPS: tuple[Operation, ...] = (
         query=StatementQuery,
         empty=True,
         refusals=_DEVICE,
+    ),
+    Operation(
+        "GET",
+        "/v1/share",
+        "The server's part of the key of the laptop's corporate volume, while it is not locked.",
+        LAPTOPS,
+        "mutualTLS",
+        ShareAnswer,
+        query=ShareQuery,
+        refusals=(*_DEVICE, e.ShareWithheld),
     ),
     Operation(
         "GET",

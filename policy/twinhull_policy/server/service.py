@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from twinhull_policy.report import Report
-from twinhull_policy.server import commanding, enrolment, repository, rollout
+from twinhull_policy.server import commanding, enrolment, repository, rollout, shares
 from twinhull_policy.server import storage as s
 from twinhull_policy.server.director import Director
 from twinhull_policy.server.errors import CertificateNeeded, DeviceRevoked, NotFound
@@ -78,6 +78,10 @@ class FleetService:
         if newest is None:
             raise NotFound
         return Event(newest.seq, newest.envelope)
+
+    def share(self, device_id: str, generation: str) -> shares.ShareAnswer:
+        """See :func:`twinhull_policy.server.shares.share`."""
+        return shares.share(self.storage, self._tenant, device_id, generation)
 
     def body(self, sha256: str) -> bytes:
         """A policy body by its hash. Raises NotFound."""

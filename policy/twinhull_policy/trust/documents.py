@@ -68,9 +68,9 @@ class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 Action = Literal["lock", "unlock", "wipe", "release", "rotate-vpn-key"]
-"""All there is to command. ``lock``: the corporate partition stands still and does not start; ``unlock``: it
-may again; ``wipe``: its keys and contents are destroyed; ``release``: that, and the laptop leaves the
-company; ``rotate-vpn-key``: a new key for the tunnel."""
+"""All there is to command. ``lock``: the corporate partition is ended, its volume closed, and it does not
+start; ``unlock``: it may again; ``wipe``: its keys and contents are destroyed; ``release``: that, and the
+laptop leaves the company; ``rotate-vpn-key``: a new key for the tunnel."""
 
 
 class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
