@@ -6,11 +6,14 @@ Read once by each process's ``main`` and passed down.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 from twinhull_policy.errors import Blame, TwinhullError
 
+from twinhull_hypervisor.tpm.structures import Pcr
+
+S = TypeVar("S", bound=msgspec.Struct)
 SETTINGS_PATH = Path("/etc/twinhull/host.json")
 SIZE_LIMIT = 64 * 1024
 
@@ -48,6 +51,10 @@ class HostSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """Login name of the person this laptop belongs to."""
     owner_phrase: Annotated[str, msgspec.Meta(max_length=80)] = ""
     """The phrase shown in the strip, chosen by the owner."""
+    tpm_pcrs: Annotated[list[Pcr], msgspec.Meta(min_length=1, max_length=16)] = msgspec.field(
+        default_factory=lambda: [7]
+    )
+    """The TPM's registers a PIN is bound to when its slot is made; 7 is the state of Secure Boot."""
     personal: PersonalSettings = PersonalSettings()
 
 
@@ -57,16 +64,25 @@ def load_settings(path: Path = SETTINGS_PATH) -> HostSettings:
     Raises:
         BadSettings: the file is unreadable, too long, or not of the closed schema.
     """
+    return read_settings(path, HostSettings)
+
+
+def read_settings(path: Path, kind: type[S]) -> S:
+    """Read a file of settings as ``kind``, whose defaults hold when there is none.
+
+    Raises:
+        BadSettings: the file is unreadable, too long, or not of the closed schema.
+    """
     try:
         with path.open("rb") as file:
             untrusted_settings = file.read(SIZE_LIMIT + 1)
     except FileNotFoundError:
-        return HostSettings()
+        return kind()
     except OSError as error:
         raise BadSettings(path=path, detail=error.strerror) from error
     if len(untrusted_settings) > SIZE_LIMIT:
         raise BadSettings(path=path, detail=f"longer than {SIZE_LIMIT} bytes")
     try:
-        return msgspec.json.decode(untrusted_settings, type=HostSettings)
+        return msgspec.json.decode(untrusted_settings, type=kind)
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadSettings(path=path, detail=error) from error

@@ -53,8 +53,8 @@ class NotPossible(TwinhullError):
 class CorporateSide(Protocol):
     """What commands may do. Each method may be called again after it was cut short."""
 
-    async def stand_still(self) -> None:
-        """Bring the corporate machine to what is allowed now: it stands still while it is locked."""
+    async def enforce(self) -> None:
+        """Bring the corporate partition to what is allowed now: ended and closed while it is locked."""
 
     async def erase(self) -> Sequence[Removed]:
         """Destroy the corporate partition: its machine, its keys, its contents. Says what is gone."""
@@ -173,7 +173,7 @@ class Commands:
                 words = receipt.detail or "done"
                 self._state.log("done", f"Command {entry.number} ({entry.action}): {words}")
             if entry.action == "unlock":
-                await corporate.stand_still()
+                await corporate.enforce()
             self._on_change("commands")
             self._deliver.set()
 
@@ -194,7 +194,7 @@ class Commands:
         if entry.action == "rotate-vpn-key":
             return entry.receipt("done", time.time(), wireguard_public_key=await corporate.rotate_vpn_key())
         if entry.action == "lock":
-            await corporate.stand_still()
+            await corporate.enforce()
         return entry.receipt("done", time.time())
 
     async def deliver(self, corporate: CorporateSide) -> None:

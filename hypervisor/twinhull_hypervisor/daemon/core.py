@@ -19,6 +19,7 @@ from twinhull_policy.api.types import (
     GrantPrompt,
     Log,
     PolicyInfo,
+    StateRecovered,
     Status,
     VpnProof,
 )
@@ -35,14 +36,22 @@ from .fleet import Fleet
 from .host import Host
 from .key_slots import KeySlots
 from .lease import LOOK_SECONDS, LeaseKeeper
+from .memory import MemoryKeeper
 from .network import Networks
 from .partitions import Partitions
+from .safe_mode import NotInSafeMode, SafeMode
 from .session import Sleep
 from .state import PARTITION_DOCUMENTS, State
 from .vpn import VpnCare
 from .wipes import Wipes
 
 logger = logging.getLogger(__name__)
+
+
+SHARE_SECONDS = 60.0
+"""Between looks whether the server's part of the corporate key is here."""
+RENEWAL_SECONDS = 0.1
+"""Between an answer and the end of the core that gave it."""
 
 
 class Core:
@@ -57,6 +66,8 @@ class Core:
         key_slots: what opens the volumes.
         wipes: their end, asked for by the owner.
         exchanges: what crosses between the partitions.
+        safe_mode: there when the state cannot be relied on.
+        renewal: set once this core is to end and another one to begin.
         on_change: told the name of what changed; the bus service makes it a signal.
     """
 
@@ -75,12 +86,15 @@ class Core:
         device_manager: DeviceManager,
         devices: DeviceCommands,
         lease: LeaseKeeper,
+        memory: MemoryKeeper,
         sleep: Sleep,
         commands: Commands,
         corporate: CorporateSide,
         key_slots: KeySlots,
         wipes: Wipes,
         exchanges: Exchanges,
+        renew_share: Callable[[], object],
+        safe_mode: SafeMode | None = None,
     ) -> None:
         self.partitions = partitions
         self.disks = disks
@@ -90,6 +104,8 @@ class Core:
         self.key_slots = key_slots
         self.wipes = wipes
         self.exchanges = exchanges
+        self.safe_mode = safe_mode
+        self.renewal = asyncio.Event()
         self._device_manager = device_manager
         self.on_change: Callable[[str], object] = lambda _: None
         self._version = version
@@ -98,10 +114,13 @@ class Core:
         self._networks = networks
         self._host = host
         self._lease = lease
+        self._memory = memory
         self._commands = commands
         self._corporate = corporate
         self._sleep = sleep
         self._lease_looked = asyncio.Event()
+        self._renew_share = renew_share
+        self._share_due = asyncio.Event()
         self._started_at = time.time()
 
     async def run(self) -> None:
@@ -117,6 +136,8 @@ class Core:
             tasks.create_task(self._device_manager.run())
             tasks.create_task(self.vpn.run())
             tasks.create_task(self._keep_lease())
+            tasks.create_task(self._keep_share())
+            tasks.create_task(self._memory.run())
             tasks.create_task(self._commands.run(self._corporate))
             tasks.create_task(self._sleep_and_wake())
 
@@ -132,6 +153,16 @@ class Core:
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._lease_looked.wait()
 
+    async def _keep_share(self) -> None:
+        """Have the server's part of the corporate key while the lease lasts; its end is the lease's work."""
+        while True:
+            self._share_due.clear()
+            if self._lease.effects().keys == "kept":  # one that comes as that ends goes at the next look
+                await asyncio.to_thread(self._renew_share)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SHARE_SECONDS):
+                    await self._share_due.wait()
+
     async def _enforce_lease(self) -> None:
         try:
             await self.partitions.enforce_lease()
@@ -142,7 +173,7 @@ class Core:
     async def _destroy_if_over(self) -> None:
         """Destroy what a lease with the action ``wipe`` ends with; only signed server time gets it there."""
         there = self._state.get_bytes(PARTITION_DOCUMENTS[Partition.CORPORATE]) is not None
-        if there and not self._lease.effects().keys:
+        if there and self._lease.effects().keys == "destroyed":
             await self._corporate.erase()
             self._state.log("done", "Lease: over; the corporate partition's keys and contents are destroyed")
 
@@ -166,6 +197,10 @@ class Core:
         self.on_change(what)
         if what == "enrolment":
             self._commands.poke()
+        if what == "partitions":
+            self._memory.poke()
+        if what in ("policy", "lease"):
+            self._share_due.set()
         if what in ("policy", "partitions"):
             self._device_manager.poke()
             self.poke_lease()
@@ -188,6 +223,7 @@ class Core:
             owner_phrase=self._settings.owner_phrase,
             kill_switches=self._device_manager.memory.switches,
             devices_problem=self._device_manager.problem,
+            safe_mode=self.safe_mode.reason if self.safe_mode else "",
         )
 
     def _policy(self) -> PolicyInfo:
@@ -209,7 +245,26 @@ class Core:
 
     async def grade(self) -> Grade:
         """Look at the host now."""
-        return await asyncio.to_thread(self._host.grade)
+        found = await asyncio.to_thread(self._host.grade)
+        if self.safe_mode is None:
+            return found
+        return msgspec.structs.replace(found, checks=[self.safe_mode.check(), *found.checks])
+
+    async def recover_state(self) -> StateRecovered:
+        """Make a new state database, keep the damaged one, and begin anew.
+
+        Raises:
+            NotInSafeMode: the state is in order.
+            StateUnusable: a new one cannot be written.
+        """
+        if self.safe_mode is None:
+            raise NotInSafeMode
+        recovered = await asyncio.to_thread(self.safe_mode.recover)
+        # After the answer has left; whatever is being done with a partition ends as it does by a signal.
+        asyncio.get_running_loop().call_later(RENEWAL_SECONDS, self.renewal.set)
+        return StateRecovered(
+            kept=str(recovered.kept or ""), source=self.safe_mode.source if recovered.kept else "database"
+        )
 
     async def log(self, limit: int) -> Log:
         """The owner's log."""

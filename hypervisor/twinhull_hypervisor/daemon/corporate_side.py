@@ -37,8 +37,8 @@ class CorporateCommands:
         self._inbox = inbox
         self._client = client
 
-    async def stand_still(self) -> None:
-        """Pause the corporate machine if it is locked, or let it go on if it was and is not any more."""
+    async def enforce(self) -> None:
+        """End the corporate machine and close its volume if it is locked."""
         await self._partitions.enforce_lease()
 
     async def erase(self) -> Sequence[Removed]:

@@ -1,6 +1,7 @@
 """What is remembered of devices: the owner's rules and answers, the switches, and what each port has seen.
 
-All of it is in core's state, bounded, and survives a restart; what ports have seen is of one boot only.
+All of it is in core's state, bounded, and survives a restart; what ports have seen, and what was said of
+single devices, is of one boot only.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from twinhull_policy.model import OwnerRules
 from twinhull_policy.owner_defaults import default_owner_rules
 from twinhull_policy.parse import PolicyError, canonical, parse_owner_rules
 
+from .device_plan import Choice, Identity
 from .state import State
 
 MAX_ANSWERS = 500
@@ -40,19 +42,35 @@ class _Ports(msgspec.Struct, frozen=True, kw_only=True):
     seen: dict[str, dict[str, str]] = {}
 
 
-class DeviceMemory:
-    """Reads everything once and writes what changes. Not safe to use from several threads at once."""
+class _Choices(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person said of single devices, while they stay plugged in."""
 
-    def __init__(self, state: State, boot_id: str) -> None:
+    boot: str
+    choices: list[tuple[Identity, Choice | None]] = []
+
+
+class DeviceMemory:
+    """Reads everything once and writes what changes. Not safe to use from several threads at once.
+
+    Args:
+        closed: what is kept cannot be relied on (``safe_mode``): the owner's rules and answers give nothing
+            away now, and the switches are off unless they are kept as on.
+    """
+
+    def __init__(self, state: State, boot_id: str, *, closed: bool = False) -> None:
         self._state = state
-        stored = state.get("device-answers", _Answers)
+        stored = None if closed else state.get("device-answers", _Answers)
         self._answers: dict[Key, Answer] = dict(stored.answers) if stored else {}
         ports = state.get("device-ports", _Ports)
         self._seen = ports.seen if ports is not None and ports.boot == boot_id else {}
         self._boot = boot_id
         self._unsaved = False
-        self._switches = state.get("kill-switches", KillSwitches) or KillSwitches()
-        self._owner = self._load_owner()
+        chosen = None if closed else state.get("device-choices", _Choices)
+        self._chosen = dict(chosen.choices) if chosen is not None and chosen.boot == boot_id else {}
+        self._switches = state.get("kill-switches", KillSwitches) or KillSwitches(
+            camera_off=closed, microphone_off=closed
+        )
+        self._owner = OwnerRules() if closed else self._load_owner()
 
     def _load_owner(self) -> OwnerRules:
         stored = self._state.get_bytes("owner-rules")
@@ -147,6 +165,17 @@ class DeviceMemory:
         if self._unsaved:
             self._state.put("device-ports", _Ports(boot=self._boot, seen=self._seen))
             self._unsaved = False
+
+    @property
+    def choices(self) -> Mapping[Identity, Choice | None]:
+        """What a person said of single devices, as it was last kept in this boot."""
+        return self._chosen
+
+    def keep_choices(self, choices: Mapping[Identity, Choice | None]) -> None:
+        """Keep what a person said of single devices; on disk when this returns."""
+        if choices != self._chosen:
+            self._state.put("device-choices", _Choices(boot=self._boot, choices=list(choices.items())))
+            self._chosen = dict(choices)
 
     def forget_port(self, port: str) -> None:
         """Forget what a port has seen."""

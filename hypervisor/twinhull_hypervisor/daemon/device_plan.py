@@ -229,6 +229,7 @@ def plan(now: Situation) -> list[Action]:
     by_port = {device.port: device for device in now.devices}
     taken: list[Action] = []
     settled: set[str] = set()
+    revoked: set[Identity] = set()
     for holding in now.holdings:
         device = by_port.get(holding.port)
         wanted = places[device.port] if device else None
@@ -241,6 +242,11 @@ def plan(now: Situation) -> list[Action]:
         ):
             settled.add(holding.port)
         else:
+            # What QEMU lets go of it offers to the host's drivers (usb_host_attach_kernel(),
+            # hw/usb/host-libusb.c); the kernel refuses that of what is not authorised any more.
+            if device is not None and _is_withdrawn(holding, device) and device.identity not in revoked:
+                revoked.add(device.identity)
+                taken.append(Revoke(device.identity))
             taken.append(Detach(holding))
     let_in: list[Action] = []
     free = MAX_ADMISSIONS - len(now.admitting)
@@ -259,13 +265,22 @@ def plan(now: Situation) -> list[Action]:
         elif wanted.state == "attached" and wanted.partition is not None:
             if device.port not in settled:
                 let_in.append(Give(identity, wanted.partition, wanted.read_only))
-        elif device.authorised:
+        elif device.authorised and identity not in revoked:
             if device.keyboard and device.works:
                 if keyboards == 1:
                     continue
                 keyboards -= 1
             taken.append(Revoke(identity))
     return taken + let_in
+
+
+def _is_withdrawn(holding: Holding, device: Device) -> bool:
+    """Whether the device is to be without authorisation before its holder lets go of it.
+
+    A keyboard that works is nobody's but the host's; who reads blocks for a partition cannot offer anything.
+    """
+    at_work = device.keyboard and device.works
+    return _is_of(holding, device) and device.authorised and not holding.read_only and not at_work
 
 
 def holder(device: Device, now: Situation) -> Partition | None:

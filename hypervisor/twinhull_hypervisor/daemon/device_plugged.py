@@ -7,7 +7,7 @@ seconds of one clock that only goes up.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ..devices.results import Event, UsbDevice
@@ -62,10 +62,10 @@ class Plugged:
         trusted: keyboards that proved themselves, and what worked before a sleep.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, choices: Mapping[Identity, Choice | None]) -> None:
         self.rows: dict[Identity, UsbDevice] = {}
         self.seen: dict[Identity, Seen] = {}
-        self.choices: dict[Identity, Choice | None] = {}
+        self.choices = dict(choices)
         self.admissions: dict[Identity, Admission] = {}
         self.suspended: set[Identity] = set()
         self.hosted: set[Identity] = set()
@@ -79,7 +79,9 @@ class Plugged:
         before = self.rows.keys()
         self.rows = {identity_of(row): row for row in rows}
         gone, new = before - self.rows.keys(), self.rows.keys() - before
-        for known in (self.seen, self.choices, self.admissions, self._failures):
+        for identity in self.choices.keys() - self.rows.keys():  # also one kept from before a restart
+            del self.choices[identity]
+        for known in (self.seen, self.admissions, self._failures):
             for identity in gone:
                 known.pop(identity, None)
         for group in (self.suspended, self.hosted, self.trusted):

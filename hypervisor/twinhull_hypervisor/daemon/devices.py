@@ -88,7 +88,7 @@ class DeviceManager:
     ) -> None:
         self.problem = ""
         self.memory = memory
-        self.plugged = Plugged()
+        self.plugged = Plugged(memory.choices)
         self._devd = devd
         self._guests = guests
         self._journal = journal
@@ -198,6 +198,8 @@ class DeviceManager:
         machines, plugged, rules = self.machines(), self.plugged, self.rules()
         devices = tuple(self._device(row, identity) for identity, row in plugged.rows.items())
         self.memory.save_seen()
+        if self._listed:
+            self.memory.keep_choices(plugged.choices)
         self._now = Situation(
             devices=devices,
             decisions=decide_all(devices, rules, self.memory.answers),
@@ -293,8 +295,13 @@ class DeviceManager:
             await asyncio.to_thread(self._devd.revoke, identity.port)
             return
         code = f"{secrets.randbelow(10**6):06d}"
-        await asyncio.to_thread(self._devd.admit, row, code)
+        # Known before it begins: how it ends may be heard before the call that began it has returned.
         self.plugged.admissions[identity] = Admission(code)
+        try:
+            await asyncio.to_thread(self._devd.admit, row, code)
+        except BaseException:
+            self.plugged.admissions.pop(identity, None)
+            raise
 
     async def _give(self, identity: Identity, partition: Partition, *, read_only: bool) -> None:
         row, socket = self.plugged.rows[identity], ""

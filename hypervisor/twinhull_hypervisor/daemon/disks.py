@@ -12,9 +12,10 @@ from twinhull_policy.api.types import SnapshotInfo
 from twinhull_policy.names import Partition
 
 from ..domain.machine import MachineState
+from ..storage.base import PartitionVolume
 from ..storage.copies import Progress
+from ..storage.interface import VolumeState
 from ..storage.snapshots import Snapshot
-from ..storage.volume import QemuLuksVolume, VolumeState
 from .fleet import Fleet
 from .images import ImageStore
 from .partition_errors import (
@@ -50,7 +51,7 @@ class Disks:
         fleet: Fleet,
         images: ImageStore,
         specs: Specs,
-        volumes: Mapping[Partition, QemuLuksVolume],
+        volumes: Mapping[Partition, PartitionVolume],
         partitions: Partitions,
         on_change: Callable[[str], object],
     ) -> None:
@@ -66,9 +67,11 @@ class Disks:
         """Make a partition's encrypted volume over the golden image the server names.
 
         Raises:
-            AlreadyCreated, NoImageOffered, ImageNotHere, PassphraseTooShort, or the volume's own errors.
+            AlreadyCreated, NoImageOffered, ImageNotHere, PassphraseTooShort, LeaseEnded, or the volume's own
+            errors.
         """
         async with self._partitions.lock_of(name):
+            self._partitions.require_allowed(name)
             record = self._partitions.record(name)
             if record is not None and record.created:
                 raise AlreadyCreated(partition=name)
@@ -111,6 +114,22 @@ class Disks:
             self._state.log("done", f"The {name} partition was reset to {record.image}")
         self._on_change("partitions")
 
+    async def lock(self, name: Partition) -> None:
+        """Close a stopped partition's volume. Raises NotStopped, ContainerBusy."""
+        async with self._partitions.lock_of(name):
+            await self._stopped(name)
+            await asyncio.to_thread(self._volumes[name].lock)
+            self._state.log("done", f"The {name} volume was locked")
+        self._on_change("partitions")
+
+    async def grow(self, name: Partition) -> int:
+        """Have an open volume take the room there is for it; its bytes. Raises VolumeLocked, NotGrown."""
+        async with self._partitions.lock_of(name):
+            self._partitions.existing(name)
+            size = await asyncio.to_thread(self._volumes[name].grow)
+            self._state.log("done", f"The {name} volume has {size} bytes now")
+        return size
+
     async def snapshots(self, name: Partition) -> list[SnapshotInfo]:
         """The states that a partition can go back to, oldest first. Raises NotCreated."""
         self._partitions.existing(name)
@@ -119,7 +138,7 @@ class Disks:
     async def snapshot(self, name: Partition, title: str) -> SnapshotInfo:
         """Keep a partition's disk as it is; a running one stands still meanwhile.
 
-        Raises what ``QemuLuksVolume.snapshot`` raises, NotCreated, NotStopped.
+        Raises what ``PartitionVolume.snapshot`` raises, NotCreated, NotStopped.
         """
         async with self._partitions.lock_of(name):
             self._partitions.existing(name)
@@ -135,9 +154,11 @@ class Disks:
         Args:
             passphrase: empty to use the key held since the last unlock.
 
-        Raises what ``QemuLuksVolume.roll_back`` and ``unlock`` raise, NotStopped, PassphraseNeeded.
+        Raises what ``PartitionVolume.roll_back`` and ``unlock`` raise, NotStopped, PassphraseNeeded,
+        LeaseEnded.
         """
         async with self._partitions.lock_of(name):
+            self._partitions.require_allowed(name)
             await self._stopped(name)
             volume = self._volumes[name]
             async with self._told(name, "It is going back to a snapshot") as progress:

@@ -10,9 +10,9 @@ from twinhull_policy.names import Partition
 
 from ..domain.connection import Hypervisor
 from ..domain.machine import Machine, forget_secret
+from ..storage.base import PartitionVolume
 from ..storage.errors import VolumeFailed
 from ..storage.remains import Remains
-from ..storage.volume import QemuLuksVolume
 from .network import Networks
 from .state import PARTITION_DOCUMENTS, WIPE_DOCUMENTS, State
 
@@ -22,7 +22,7 @@ async def erase(
     state: State,
     hypervisor: Hypervisor,
     machine: Machine,
-    volume: QemuLuksVolume,
+    volume: PartitionVolume,
     networks: Networks,
 ) -> None:
     """Destroy a partition for good: its machine, its keys, its contents, its record. Idempotent.
@@ -37,7 +37,7 @@ async def erase(
 
 
 async def destroy(
-    name: Partition, hypervisor: Hypervisor, machine: Machine, volume: QemuLuksVolume
+    name: Partition, hypervisor: Hypervisor, machine: Machine, volume: PartitionVolume
 ) -> list[str]:
     """Destroy a machine and a volume; what of the volume could still be read, which is nothing. Idempotent.
 
@@ -57,7 +57,7 @@ async def destroy(
     return survived
 
 
-def _destroyed(name: Partition, volume: QemuLuksVolume) -> list[str]:
+def _destroyed(name: Partition, volume: PartitionVolume) -> list[str]:
     try:
         with Remains(volume.paths) as remains:
             volume.destroy()

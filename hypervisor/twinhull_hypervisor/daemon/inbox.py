@@ -7,6 +7,7 @@ section 2). A refusal is logged with its code and leaves the last good policy in
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ from twinhull_policy.trust.time import reference_time
 
 from .paths import Paths
 from .state import Identity, Position, State
+
+logger = logging.getLogger(__name__)
 
 
 class InboxIncomplete(TwinhullError):
@@ -99,16 +102,43 @@ class Inbox:
             authenticate themselves, and a wipe does not wait for an image.
     """
 
-    def __init__(self, state: State, paths: Paths) -> None:
+    def __init__(self, state: State, paths: Paths, *, verify_at: int | None = None) -> None:
+        """Take what is written down; or, at the time ``verify_at``, only what its signatures still prove."""
         self._state = state
         self._paths = paths
         self.on_commands: OnCommands = lambda *_: None
-        self.in_force: InForce | None = self._load()
+        self.in_force: InForce | None = self._load() if verify_at is None else self._verify_again(verify_at)
 
     def _load(self) -> InForce | None:
         statement = self._state.get("statement", Statement)
         policy = self._state.get("policy", Policy)
         return InForce(statement, policy) if statement and policy else None
+
+    def _verify_again(self, now: int) -> InForce | None:
+        """The statement in force and its policy, as the server signed them and not as they were kept."""
+        identity = self._state.get("identity", Identity)
+        stored_root = self._state.get_bytes("root")
+        position = self._state.position()
+        if identity is None or stored_root is None or not position.seq:
+            return None
+        try:
+            root = trust_root.load_stored(stored_root)
+            verified = verify_statement(
+                read_bounded(self._paths.inbox / "statement.dsse", LIMITS.statement_bytes),
+                root=root,
+                device=DeviceIdentity(identity.tenant, identity.device_id, identity.enrol_epoch),
+                last=LastStatement(position.seq, position.sha256),
+                now=reference_time(now, position.time_floor),
+            )
+            # A newer one is put in force by accept(), which looks at its images, too.
+            return (
+                InForce(verified.statement, self._policy(verified.statement, root))
+                if verified.unchanged
+                else None
+            )
+        except TwinhullError as error:
+            logger.warning("not verified again: %s %s", error.code, error.message)
+            return None
 
     def pin_root(self, root_sha256: str) -> None:
         """Trust version 1 of the root that the enrolment token names, then follow its rotations."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, get_args
 
 from twinhull_policy.api.types import KeySlot, UnlockKind
@@ -14,9 +14,11 @@ from twinhull_policy.escrow import Sealed
 from twinhull_policy.names import Partition
 
 from ..domain.machine import Machine, MachineState
-from ..storage.errors import BadPassphrase, NoEscrow, WrongPassphrase
-from ..storage.slots import EscrowTarget, Passphrase, RecoveryCode, Secret
-from ..storage.volume import QemuLuksVolume
+from ..storage.base import PartitionVolume
+from ..storage.errors import BadPassphrase, BadPin, NoEscrow, WrongPassphrase
+from ..storage.interface import VolumeState
+from ..storage.slots import EscrowTarget, Passphrase, Pin, RecoveryCode, Secret, wipe
+from ..tpm.errors import WrongPin
 from .partition_errors import NotStopped
 from .state import State
 
@@ -28,7 +30,7 @@ class KindUnknown(TwinhullError):
 
     code = "TH-DMN-031"
     blame = Blame.MALFORMED
-    next_step = "It is opened by a passphrase or a recovery code."
+    next_step = "It is opened by a passphrase, a recovery code or, with a TPM, a PIN."
 
 
 class KeySlots:
@@ -38,6 +40,8 @@ class KeySlots:
         lock_of: held while something is done with a partition.
         escrow_target: whom the policy in force names for the corporate volume; while that is unknown, its
             escrow stays as it is.
+        may_run: raises what forbids a partition to run now.
+        pcrs: the TPM's registers that a PIN is bound to.
         on_change: told "partitions" when a volume was opened.
     """
 
@@ -45,10 +49,12 @@ class KeySlots:
         self,
         *,
         state: State,
-        volumes: Mapping[Partition, QemuLuksVolume],
+        volumes: Mapping[Partition, PartitionVolume],
         machines: Mapping[Partition, Machine],
         lock_of: Callable[[Partition], asyncio.Lock],
         escrow_target: Callable[[], EscrowTarget | Literal["nobody", "unknown"]],
+        may_run: Callable[[Partition], object],
+        pcrs: Sequence[int],
         on_change: Callable[[str], object],
     ) -> None:
         self._state = state
@@ -56,6 +62,8 @@ class KeySlots:
         self._machines = machines
         self._lock_of = lock_of
         self._escrow_target = escrow_target
+        self._may_run = may_run
+        self._pcrs = pcrs
         self._on_change = on_change
         volumes[Partition.CORPORATE].on_key = self._keep_escrow
 
@@ -93,6 +101,24 @@ class KeySlots:
             self._state.log("done", f"The {name} volume has a new recovery code")
         return handed_over(code)
 
+    async def add_pin(self, name: Partition, secret: Secret, pin: bytearray) -> None:
+        """Have the security chip open it for a PIN. Raises BadPin, what the key file raises, and the chip."""
+        async with self._lock_of(name):
+            keys = self._existing(name).keys
+            await asyncio.to_thread(keys.add_pin, secret, Pin.of(bytes(pin)), self._pcrs)
+            self._state.log("done", f"The {name} volume can be opened by a PIN and the security chip")
+
+    async def unlock(self, name: Partition, secret: Secret) -> None:
+        """Open a volume and hold its key. Raises what the volume raises, and LeaseEnded."""
+        async with self._lock_of(name):
+            self._may_run(name)
+            volume = self._existing(name)
+            if volume.state() is VolumeState.UNLOCKED:
+                wipe(await asyncio.to_thread(volume.keys.open, secret))
+            else:
+                await asyncio.to_thread(volume.unlock_with, secret)
+        self._on_change("partitions")
+
     async def remove(self, name: Partition, slot: str, secret: Secret) -> None:
         """Take one way in away. Raises what the key file raises."""
         async with self._lock_of(name):
@@ -100,8 +126,12 @@ class KeySlots:
             self._state.log("done", f"Key slot {slot} of the {name} volume was removed")
 
     async def recover(self, name: Partition, code: RecoveryCode, new: bytearray) -> int:
-        """Open a volume by its recovery code and give it a new passphrase; the next code, as a pipe."""
+        """Open a volume by its recovery code and give it a new passphrase; the next code, as a pipe.
+
+        Raises what the volume raises, and LeaseEnded.
+        """
         async with self._lock_of(name):
+            self._may_run(name)
             fresh = await asyncio.to_thread(self._existing(name).recover, code, bytes(new))
             self._state.log("done", f"The {name} volume was opened by a recovery code, which is void now")
         self._on_change("partitions")
@@ -110,9 +140,10 @@ class KeySlots:
     async def rotate(self, name: Partition, passphrase: bytearray) -> int:
         """Give a stopped partition's volume a new key; its new recovery code, as a pipe.
 
-        Raises NotStopped, and what the volume raises.
+        Raises NotStopped, LeaseEnded, and what the volume raises.
         """
         async with self._lock_of(name):
+            self._may_run(name)
             volume = self._existing(name)
             if await asyncio.to_thread(self._machines[name].state) is not MachineState.ABSENT:
                 raise NotStopped(partition=name)
@@ -139,7 +170,7 @@ class KeySlots:
             raise NoEscrow(partition=name)
         return sealed
 
-    def _existing(self, name: Partition) -> QemuLuksVolume:
+    def _existing(self, name: Partition) -> PartitionVolume:
         self._volumes[name].require()
         return self._volumes[name]
 
@@ -169,12 +200,17 @@ def proof(kind: str, partition: Partition, untrusted: bytearray) -> Secret:
     Raises:
         KindUnknown: there is no such way in.
         BadRecoveryCode: it is mistyped.
-        WrongPassphrase: it cannot be one.
+        WrongPassphrase, WrongPin: it cannot be one.
     """
     if kind not in get_args(UnlockKind):
         raise KindUnknown(kind=kind)
     if kind == "recovery-code":
         return RecoveryCode.of(bytes(untrusted))
+    if kind == "tpm":
+        try:
+            return Pin.of(bytes(untrusted))
+        except BadPin as error:
+            raise WrongPin(counted=", as it is too short or too long") from error
     try:
         return Passphrase.of(bytes(untrusted))
     except BadPassphrase as error:

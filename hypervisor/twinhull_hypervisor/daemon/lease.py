@@ -41,7 +41,7 @@ LOOK_SECONDS = 5.0
 """How often it is looked at. The timer stands still in sleep: without logind it is this late after one."""
 SAVE_SECONDS = 60
 """So much of what was counted may be lost with the power; the wall clock usually makes up for it."""
-_FREE = Effects(warns=False, network=True, runs=True, keys=True)
+_FREE = Effects(warns=False, network=True, runs=True, keys="kept")
 
 
 class Clocks(Protocol):
@@ -86,6 +86,8 @@ class Step(NamedTuple):
     go_on: bool
     forget: bool
     """Core does not hold it any more."""
+    evict: bool
+    """End it and close its volume, so that its key is in no memory."""
 
 
 def lease_step(allowed: Effects, machine: MachineState, *, held: bool, asleep: bool) -> Step:
@@ -94,14 +96,17 @@ def lease_step(allowed: Effects, machine: MachineState, *, held: bool, asleep: b
     Args:
         held: core paused the machine itself. It goes on by itself once it may; one that the person paused
             does not.
-        asleep: the computer is about to sleep, or has not been seen to wake up.
+        asleep: the computer is about to sleep, or has not been seen to wake up. There is no time then to end
+            a machine well; it stands still, and is ended before it would run again.
     """
     may_run = allowed.runs and not asleep
+    evict = allowed.keys == "closed" and not asleep
     return Step(
         cut=not allowed.network and machine is not MachineState.ABSENT,
-        pause=machine is MachineState.RUNNING and not may_run,
+        pause=machine is MachineState.RUNNING and not may_run and not evict,
         go_on=machine is MachineState.PAUSED and held and may_run,
-        forget=held and may_run,
+        forget=held and (may_run or evict),
+        evict=evict,
     )
 
 
@@ -112,6 +117,7 @@ class LeaseKeeper:
         in_force: the statement and policy that count now, or None.
         on_change: told "lease" when the stage is another.
         locked: why a command of the employer forbids it to run, empty when none does.
+        closed: why it may not run though nobody locked it, empty when it may; it stands still then.
     """
 
     def __init__(
@@ -122,9 +128,11 @@ class LeaseKeeper:
         in_force: Callable[[], InForce | None],
         on_change: Callable[[str], object],
         locked: Callable[[], str] = str,
+        closed: Callable[[], str] = str,
     ) -> None:
         self._state = state
-        self._locked = locked
+        self._commanded = locked
+        self._closed = closed
         self._clocks = clocks
         self._in_force = in_force
         self._on_change = on_change
@@ -135,7 +143,7 @@ class LeaseKeeper:
         """Count up to now; the stage, None while no policy is in force."""
         in_force = self._in_force()
         if in_force is None:
-            if self._kept is not None:
+            if self._kept is not None and not self._locked():
                 self._kept = None
                 self._state.forget("lease")
                 self._on_change("lease")
@@ -178,8 +186,13 @@ class LeaseKeeper:
         reached = self.look()
         effects = _FREE if reached is None else EFFECTS[reached]
         if self._locked():
-            return msgspec.structs.replace(effects, network=False, runs=False)
+            effects = msgspec.structs.replace(effects, network=False, runs=False)
+        if self._commanded() and effects.keys == "kept":
+            effects = msgspec.structs.replace(effects, keys="closed")
         return effects
+
+    def _locked(self) -> str:
+        return self._commanded() or self._closed()
 
     def network_allowed(self, partition: Partition) -> bool:
         """Whether a partition may have its network; the personal one always may."""

@@ -23,13 +23,15 @@ from twinhull_policy.trust.root import TrustedRoot
 from twinhull_policy.trust.statement import DeviceIdentity
 
 from ..devices.client import DevdClient
+from ..disk.client import DiskdClient
 from ..domain.connection import SYSTEM, Event, Hypervisor
 from ..domain.hostdev import HostDevices
 from ..domain.machine import Machine
 from ..fetch.client import FetchClient, Outside
 from ..network.client import NetdClient
 from ..settings import SETTINGS_PATH, HostSettings, load_settings
-from ..storage.volume import QemuLuksVolume
+from ..storage.choice import volume_of
+from ..tpm.client import TpmClient
 from .authority import Polkit
 from .commands import Commands
 from .core import Core
@@ -48,18 +50,24 @@ from .images import ImageStore
 from .inbox import Inbox
 from .key_slots import KeySlots
 from .lease import Clocks, LeaseKeeper, SystemClocks
+from .memory import MemoryKeeper
 from .network import Networks
 from .partitions import Partitions
 from .paths import Paths
+from .safe_mode import SafeMode, open_usable
+from .server_share import ServerShares
 from .service import DaemonService
 from .session import LogindScreen, LogindSleep
 from .specs import Specs
 from .state import State
+from .state_file import StateUnusable, words
 from .vpn import VpnCare
 from .wipes import Wipes
 
 logger = logging.getLogger(__name__)
 
+RESTART = 75
+"""Exit status, EX_TEMPFAIL of sysexits.h: nothing failed, and whoever started this is to start it again."""
 PROBE_KERNEL = Path("/opt/twinhull/share/probe-kernel")
 
 
@@ -89,19 +97,47 @@ def build(
     clocks: Clocks | None = None,
     libvirt_uri: str = SYSTEM,
 ) -> tuple[Core, Hypervisor]:
-    """Put the rooms together; nothing runs yet.
+    """Put the rooms together, in safe mode where the state cannot be relied on; nothing runs yet.
 
     Args:
         release: Twinhull's own version.
         clocks: the kernel's unless given.
         libvirt_uri: the system's libvirt unless given.
     """
-    for directory in (paths.images, *(paths.volume(name) for name in Partition)):
-        directory.mkdir(parents=True, exist_ok=True)
-        # QEMU's users pass through to their own files; said apart from mkdir, which the umask would narrow.
-        directory.chmod(0o711)
-        directory.parent.chmod(0o711)
-    state = State(paths.database)
+    parts = partial(
+        _build, paths, settings, probe_kernel, loop, bus, release, clocks or SystemClocks(), libvirt_uri
+    )
+    try:
+        _own_directories(paths)
+        return parts(open_usable(paths), None)
+    except StateUnusable as error:
+        safe = SafeMode(paths, error)
+        return parts(safe.state, safe)
+
+
+def _own_directories(paths: Paths) -> None:
+    """QEMU's users pass through to their own files; said apart from mkdir, which the umask would narrow."""
+    try:
+        for directory in (paths.images, *(paths.volume(name) for name in Partition)):
+            directory.mkdir(parents=True, exist_ok=True)
+            directory.chmod(0o711)
+            directory.parent.chmod(0o711)
+    except OSError as error:
+        raise StateUnusable(path=paths.state, detail=words(error)) from error
+
+
+def _build(
+    paths: Paths,
+    settings: HostSettings,
+    probe_kernel: Path,
+    loop: asyncio.AbstractEventLoop,
+    bus: SdBus,
+    release: str,
+    clocks: Clocks,
+    libvirt_uri: str,
+    state: State,
+    safe: SafeMode | None,
+) -> tuple[Core, Hypervisor]:
 
     def on_change(what: str) -> None:
         core.changed(what)
@@ -113,7 +149,7 @@ def build(
     hypervisor = Hypervisor(libvirt_uri, on_event)
     images = ImageStore(paths.images)
     host = Host(hypervisor, settings, state, probe_kernel)
-    inbox = Inbox(state, paths)
+    inbox = Inbox(state, paths, verify_at=clocks.read().wall if safe else None)
     fetch = FetchClient(paths.fetch_socket)
     commands = Commands(state, fetch, paths.volume(Partition.PERSONAL), on_change)
 
@@ -125,25 +161,35 @@ def build(
             loop.call_soon_threadsafe(commands.poke)
 
     inbox.on_commands = on_commands
-    clocks = clocks or SystemClocks()
     lease = LeaseKeeper(
         state=state,
         clocks=clocks,
         in_force=lambda: inbox.in_force,
         on_change=on_change,
         locked=commands.locked,
+        closed=lambda: safe.closed(inbox.in_force) if safe else "",
     )
     networks = Networks(
         NetdClient(paths.netd_socket), settings, lease.network_allowed, Gateways(fetch, state)
     )
     fleet = Fleet(state, paths, inbox, images, fetch, on_change, lambda: clocks.read().wall)
-    volumes = {name: QemuLuksVolume(name, paths.volume(name)) for name in Partition}
+    tpm = TpmClient(paths.tpmd_socket)
+    diskd = DiskdClient(paths.diskd_socket)
+    shares = ServerShares(
+        paths.server_share,
+        fetch,
+        state,
+        wanted=lambda: inbox.in_force is not None and inbox.in_force.policy.lease.server_share is True,
+    )
+    volumes = {
+        name: volume_of(name, paths.volume(name), diskd, tpm, paths.containers, shares) for name in Partition
+    }
     host.encryption = volumes[Partition.CORPORATE].kind
     devd = DevdClient(paths.devd_socket)
     device_manager = DeviceManager(
         devd=devd,
         guests=HostDevices(hypervisor),
-        memory=DeviceMemory(state, boot_id()),
+        memory=DeviceMemory(state, boot_id(), closed=safe is not None),
         journal=DeviceJournal(state),
         screen=LogindScreen(bus, settings.owner),
         policy=lambda: fleet.inbox.in_force.policy if fleet.inbox.in_force else None,
@@ -152,6 +198,7 @@ def build(
     )
     devices = DeviceCommands(device_manager, devd)
     specs = Specs(settings, host)
+    memory = MemoryKeeper(Machine(hypervisor, Partition.PERSONAL))
     partitions = Partitions(
         state=state,
         hypervisor=hypervisor,
@@ -163,6 +210,7 @@ def build(
         on_change=on_change,
         pci_for=devices.pci_for,
         lease=lease,
+        make_room=memory.make_room,
     )
 
     disks = Disks(
@@ -204,6 +252,8 @@ def build(
         machines={name: Machine(hypervisor, name) for name in Partition},
         lock_of=partitions.lock_of,
         escrow_target=fleet.escrow_target,
+        may_run=lease.require,
+        pcrs=settings.tpm_pcrs,
         on_change=on_change,
     )
     wipes = Wipes(
@@ -228,18 +278,25 @@ def build(
         device_manager=device_manager,
         devices=devices,
         lease=lease,
+        memory=memory,
         sleep=LogindSleep(bus),
         commands=commands,
         key_slots=key_slots,
         wipes=wipes,
+        renew_share=lambda: shares.renew(volumes[Partition.CORPORATE].keys.shared()),
         exchanges=Exchanges(state, lambda: inbox.in_force.policy if inbox.in_force else None),
         corporate=CorporateCommands(partitions, networks, inbox, fetch, destroy, on_change),
+        safe_mode=safe,
     )
     return core, hypervisor
 
 
-async def serve(bus: SdBus, paths: Paths, settings: HostSettings, probe_kernel: Path) -> None:
-    """Serve until SIGTERM or SIGINT; guests go on after it."""
+async def serve(bus: SdBus, paths: Paths, settings: HostSettings, probe_kernel: Path) -> int:
+    """Serve until SIGTERM or SIGINT, or until the core has to start anew; guests go on after it.
+
+    Returns:
+        The exit status: 0, or RESTART.
+    """
     loop = asyncio.get_running_loop()
     core, hypervisor = build(paths, settings, probe_kernel, loop, bus, release=version("twinhull"))
     service = DaemonService(core, Polkit(bus))
@@ -253,11 +310,17 @@ async def serve(bus: SdBus, paths: Paths, settings: HostSettings, probe_kernel: 
         loop.add_signal_handler(number, work.cancel)
     logger.info("serving %s", BUS_NAME)
     try:
+        renewal = asyncio.create_task(core.renewal.wait())
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait((work, renewal), return_when=asyncio.FIRST_COMPLETED)
+        renewal.cancel()
+        work.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await work
     finally:
         core.partitions.close()
         hypervisor.close()
+    return RESTART if core.renewal.is_set() else 0
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -279,11 +342,10 @@ def main(argv: list[str] | None = None) -> int:
         except SdBusBaseError as error:
             raise BusUnreachable(detail=error) from error
         paths = Paths(state=options.state_dir, fetch=options.fetch_dir, run=options.run_dir)
-        asyncio.run(serve(bus, paths, settings, options.probe_kernel))
+        return asyncio.run(serve(bus, paths, settings, options.probe_kernel))
     except TwinhullError as error:
         sys.stderr.write(f"{error.message}\n{error.code}. {error.next_step}\n")
         return error.blame.exit_status
-    return 0
 
 
 if __name__ == "__main__":

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from twinhull_policy.api.types import PartitionInfo, PartitionState
+from twinhull_policy.api.types import PartitionInfo, PartitionState, UnlockInfo
 from twinhull_policy.errors import TwinhullError
 from twinhull_policy.names import Partition
 
 from ..domain.machine import MachineState
+from ..storage.base import PartitionVolume
 from ..storage.errors import HeaderDamaged
-from ..storage.volume import QemuLuksVolume, VolumeState
+from ..storage.interface import VolumeState
 from .specs import Resources
 from .state import PartitionRecord
 
@@ -29,24 +30,26 @@ class VolumeView:
     Attributes:
         unlocked: whether its key is held.
         problem: why nobody need be asked for a secret, in words; empty when there is no reason.
+        unlock: what whoever is asked may know; None where it cannot be read.
     """
 
     encryption: Literal["", "luks2-dm-crypt", "qemu-luks"]
     unlocked: bool
     problem: str = ""
+    unlock: UnlockInfo | None = None
 
 
-def volume_view(volume: QemuLuksVolume) -> VolumeView:
+def volume_view(volume: PartitionVolume) -> VolumeView:
     """Look at a volume; while it is locked at its header too, which takes reading 2 MiB."""
     if volume.state() is VolumeState.UNLOCKED:
         return VolumeView(volume.kind, unlocked=True)
     try:
         volume.check_header()
+        return VolumeView(volume.kind, unlocked=False, unlock=volume.keys.unlock_info())
     except HeaderDamaged as error:
         return VolumeView(volume.kind, unlocked=False, problem=f"{error.message} {error.next_step}")
     except (TwinhullError, OSError):  # unlocking it will say so
-        pass
-    return VolumeView(volume.kind, unlocked=False)
+        return VolumeView(volume.kind, unlocked=False)
 
 
 def partition_info(
@@ -88,4 +91,5 @@ def partition_info(
         vcpus=resources.vcpus,
         disk_gib=record.disk_gib,
         started_at=record.started_at if up else 0.0,
+        unlock=None if up else volume.unlock,
     )

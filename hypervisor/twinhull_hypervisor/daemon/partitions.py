@@ -22,20 +22,15 @@ from ..domain.builder import domain_xml
 from ..domain.connection import Event, EventKind, Hypervisor
 from ..domain.machine import Machine, MachineState, forget_secret
 from ..domain.spec import domain_name
-from ..storage.volume import QemuLuksVolume, VolumeState
+from ..storage.base import PartitionVolume
+from ..storage.interface import VolumeState
 from .fleet import Fleet
 from .images import ImageStore
 from .lease import LeaseKeeper, lease_step
 from .network import Networks
-from .partition_errors import (
-    NotCreated,
-    NotRunning,
-    NotStopped,
-    PassphraseNeeded,
-    StillRunning,
-)
+from .partition_errors import NotCreated, NotRunning, NotStopped, PassphraseNeeded
 from .partition_view import partition_info, volume_view
-from .slot import PciFor, Slot, start_paused
+from .slot import LOCKING_SECONDS, MakeRoom, PciFor, Slot, shut_down, start_paused
 from .specs import Specs
 from .state import PARTITION_DOCUMENTS, PartitionRecord, State
 
@@ -54,6 +49,7 @@ class Partitions:
         lease: says whether the corporate one may run.
         on_change: told "partitions" whenever a state changed.
         pci_for: says which PCI functions a partition starts with, and which it may not have and why.
+        make_room: has the other one give up the memory that a start needs.
     """
 
     def __init__(
@@ -65,12 +61,14 @@ class Partitions:
         images: ImageStore,
         networks: Networks,
         specs: Specs,
-        volumes: Mapping[Partition, QemuLuksVolume],
+        volumes: Mapping[Partition, PartitionVolume],
         on_change: Callable[[str], None],
         pci_for: PciFor,
         lease: LeaseKeeper,
+        make_room: MakeRoom,
     ) -> None:
         self._state = state
+        self._make_room = make_room
         self._lease = lease
         self._asleep = False
         self._pci_for = pci_for
@@ -103,6 +101,10 @@ class Partitions:
     def keep(self, name: Partition, record: PartitionRecord) -> None:
         """Write it down."""
         self._state.put(PARTITION_DOCUMENTS[name], record)
+
+    def require_allowed(self, name: Partition) -> None:
+        """Refuse what would open a locked partition's volume. Raises LeaseEnded, LockedByCommand."""
+        self._lease.require(name)
 
     async def machine_state(self, name: Partition) -> MachineState:
         """What libvirt says now."""
@@ -204,6 +206,7 @@ class Partitions:
                 in_force=self._fleet.inbox.in_force,
                 pci=pci,
             )
+            await self._make_room(name, spec.memory_mib)
             await asyncio.to_thread(start_paused, self._hypervisor, machine, volume, domain_xml(spec))
             await self._networks.adopt(name)
             self._slots[name].stopped.clear()
@@ -244,30 +247,13 @@ class Partitions:
                         self._lease.require(name)
                         await self._networks.adopt(name)
                         await asyncio.to_thread(self._machines[name].resume)
-                    await self._shut_down(name)
+                    await shut_down(name, self._machines[name], slot, SHUTDOWN_SECONDS)
                 # Only now: a guest still there with "stopped" on record counts as never having run.
                 self.keep(name, msgspec.structs.replace(record, wanted="stopped"))
                 await self._has_stopped(name)
             finally:
                 slot.doing = None
                 self._on_change("partitions")
-
-    async def _shut_down(self, name: Partition) -> None:
-        slot = self._slots[name]
-        slot.stopped.clear()
-        await asyncio.to_thread(self._machines[name].shutdown)
-        try:
-            async with asyncio.timeout(SHUTDOWN_SECONDS):
-                while await self.machine_state(name) is not MachineState.ABSENT:
-                    # The event can be lost with libvirtd, so the state is looked at now and then too.
-                    try:
-                        async with asyncio.timeout(5):
-                            await slot.stopped.wait()
-                    except TimeoutError:
-                        continue
-                    slot.stopped.clear()
-        except TimeoutError as error:
-            raise StillRunning(partition=name, seconds=int(SHUTDOWN_SECONDS)) from error
 
     async def _has_stopped(self, name: Partition) -> None:
         """The machine is gone: take its network away and write down that it is off."""
@@ -314,6 +300,8 @@ class Partitions:
         """
         state = await self.machine_state(name)
         if state is MachineState.RUNNING:
+            # First, so that whatever ends this process, the next one knows whom to let go on.
+            self.keep(name, msgspec.structs.replace(self.existing(name), wanted="running", stilled=True))
             await asyncio.to_thread(self._machines[name].suspend)
         if await self.machine_state(name) not in (MachineState.PAUSED, MachineState.ABSENT):
             raise NotStopped(partition=name)
@@ -324,7 +312,7 @@ class Partitions:
                 await self._go_on(name)
 
     async def _go_on(self, name: Partition) -> None:
-        record = self.existing(name)
+        record = msgspec.structs.replace(self.existing(name), stilled=False)
         try:
             await self._resume(name, record)
         except TwinhullError as error:
@@ -352,8 +340,9 @@ class Partitions:
         """Bring records and reality together after a start of this process or of libvirtd.
 
         Guests that run go on, and paused ones stay paused, whoever paused them: libvirt does so when the
-        disk is full. Only a machine that is paused while the record says "stopped" is ended: this process
-        died while starting it, so it has not run an instruction.
+        disk is full. One that core itself held for a snapshot goes on, its network checked. Only a machine
+        that is paused while the record says "stopped" is ended: this process died while starting it, so it
+        has not run an instruction.
 
         Returns:
             Whether that was done for both; it is not while libvirt or netd is away.
@@ -382,11 +371,13 @@ class Partitions:
             logger.warning("%s was half started; ending it", name)
             await asyncio.to_thread(self._machines[name].destroy)
             await self._has_stopped(name)
+        elif machine is MachineState.PAUSED and record.stilled and record.wanted == "running":
+            await self._go_on(name)
         elif machine is MachineState.PAUSED:
             self.keep(name, msgspec.structs.replace(record, wanted="paused"))
         elif machine is MachineState.RUNNING:
             await self._networks.bring_up(name, self._fleet.inbox.in_force)
-            self.keep(name, msgspec.structs.replace(record, wanted="running"))
+            self.keep(name, msgspec.structs.replace(record, wanted="running", stilled=False))
 
     def handle(self, event: Event) -> None:
         """Take an event of libvirt's; called in the loop's thread."""
@@ -461,6 +452,33 @@ class Partitions:
                 await self._resume(name, record)
             if step.forget:
                 self._lease.hold(False)
+            if step.evict:
+                await self._evict(name, record, machine)
+
+    async def _evict(self, name: Partition, record: PartitionRecord, machine: MachineState) -> None:
+        """End a locked partition's machine and close its volume; nothing once that was done.
+
+        A guest that stands still does not run again for it. What is raised is tried again at the next look.
+        """
+        slot, volume = self._slots[name], self._volumes[name]
+        if machine is not MachineState.ABSENT:
+            slot.doing = "stopping"
+            self._on_change("partitions")
+            try:
+                if machine is MachineState.RUNNING:
+                    with suppress(TwinhullError):
+                        await shut_down(name, self._machines[name], slot, LOCKING_SECONDS)
+                await asyncio.to_thread(self._machines[name].destroy)
+                self.keep(name, msgspec.structs.replace(record, wanted="stopped"))
+                await self._has_stopped(name)
+            finally:
+                slot.doing = None
+                self._on_change("partitions")
+        if await asyncio.to_thread(volume.state) is VolumeState.UNLOCKED:
+            await asyncio.to_thread(volume.lock)
+            self._state.log("done", f"The {name} volume was closed. {self._lease.barred(name)}")
+            self._on_change("partitions")
+        await asyncio.to_thread(volume.keys.forget_share)
 
     async def sleeps(self, asleep: bool) -> None:
         """The computer is about to sleep, or woke up: its lease is looked at before a guest goes on."""
@@ -475,4 +493,4 @@ class Partitions:
     def close(self) -> None:
         """Forget every key; guests go on."""
         for volume in self._volumes.values():
-            volume.lock()
+            volume.let_go()

@@ -10,11 +10,12 @@ from twinhull_policy.names import Partition
 
 @dataclass(frozen=True)
 class Paths:
-    """Every path the core uses, from three roots."""
+    """Every path the core uses, from four roots."""
 
     state: Path = Path("/var/lib/twinhull")
     fetch: Path = Path("/var/lib/twinhull-fetch")
     run: Path = Path("/run/twinhull")
+    containers: Path = Path("/var/lib/twinhull-diskd")
 
     @property
     def database(self) -> Path:
@@ -31,6 +32,11 @@ class Paths:
         return self.state / "volumes" / partition
 
     @property
+    def server_share(self) -> Path:
+        """The server's part of the corporate volume's key, while the lease lasts."""
+        return self.state / "server-share.json"
+
+    @property
     def netd_socket(self) -> Path:
         """Where twinhull-netd listens."""
         return self.run / "netd.sock"
@@ -44,6 +50,16 @@ class Paths:
     def devd_socket(self) -> Path:
         """Where twinhull-devd listens."""
         return self.run / "devd.sock"
+
+    @property
+    def tpmd_socket(self) -> Path:
+        """Where twinhull-tpmd listens."""
+        return self.run / "tpmd.sock"
+
+    @property
+    def diskd_socket(self) -> Path:
+        """Where twinhull-diskd listens."""
+        return self.run / "diskd.sock"
 
     @property
     def inbox(self) -> Path:

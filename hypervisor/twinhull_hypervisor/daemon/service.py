@@ -37,6 +37,7 @@ from ..storage.slots import RecoveryCode
 from .authority import Authority
 from .core import Core
 from .key_slots import proof
+from .safe_mode import InSafeMode
 from .secret import read_secret, secrets, wipe
 
 logger = logging.getLogger(__name__)
@@ -85,6 +86,8 @@ def guarded(
     async def wrapper(self: DaemonService, /, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
             await self.authority.check(_sender(), action)
+            if self.core.safe_mode is not None and not RULES[method.__name__].in_safe_mode:
+                raise InSafeMode(reason=self.core.safe_mode.reason)
             return await method(self, *args, **kwargs)
         except TwinhullError as error:
             raise _as_bus_error(error) from error
@@ -185,6 +188,10 @@ class DaemonService(DaemonInterface):
     @guarded
     async def get_grade(self) -> str:
         return _json(await self.core.grade())
+
+    @guarded
+    async def recover_state(self) -> str:
+        return _json(await self.core.recover_state())
 
     @guarded
     async def list_devices(self) -> str:
@@ -298,6 +305,20 @@ class DaemonService(DaemonInterface):
             return _lent(await self.core.key_slots.add_recovery_code(partition, proof(kind, partition, old)))
 
     @guarded
+    async def add_pin(self, name: str, kind: str, secret: int, pin: int) -> None:
+        partition = _partition(name)
+        async with secrets(secret, pin) as (old, added):
+            await self.core.key_slots.add_pin(partition, proof(kind, partition, old), added)
+
+    @guarded
+    async def unlock_volume(self, name: str, kind: str, secret: int) -> None:
+        partition = _partition(name)
+        if kind == "recovery-code":
+            raise ArgumentOutOfBounds(argument="kind", detail="a recovery code opens by recover_volume")
+        async with secrets(secret) as (typed,):
+            await self.core.key_slots.unlock(partition, proof(kind, partition, typed))
+
+    @guarded
     async def remove_key_slot(self, name: str, slot: str, kind: str, secret: int) -> None:
         partition = _partition(name)
         if SLOT.fullmatch(slot) is None:
@@ -320,6 +341,14 @@ class DaemonService(DaemonInterface):
     @guarded
     async def restore_header(self, name: str) -> None:
         await self.core.key_slots.restore_header(_partition(name))
+
+    @guarded
+    async def lock_volume(self, name: str) -> None:
+        await self.core.disks.lock(_partition(name))
+
+    @guarded
+    async def grow_volume(self, name: str) -> int:
+        return await self.core.disks.grow(_partition(name))
 
     @guarded
     async def wipe_partition(self, name: str) -> str:

@@ -18,14 +18,16 @@ from twinhull_policy.names import Partition
 
 from ..domain.spec import QEMU_USERS, Accelerator, Disk, DomainSpec, Firmware, Network
 from ..settings import HostSettings
-from ..storage.volume import QemuLuksVolume
+from ..storage.base import PartitionVolume
 from .host import Host
 from .inbox import InForce
 from .partition_errors import NoImageOffered
 from .state import PartitionRecord
 
 PERSONAL_CPU_SHARES = 256
-"""A quarter of the corporate machine's 1024, so that the personal one cannot starve it (P8)."""
+"""A quarter of the corporate machine's 1024: what holds where no systemd has slices for them (P8)."""
+SYSTEMD = Path("/run/systemd/system")
+"""There where systemd is the first process (sd_booted(3))."""
 
 
 class QemuUserMissing(TwinhullError):
@@ -93,7 +95,7 @@ class Specs:
         record: PartitionRecord,
         *,
         accelerator: Accelerator,
-        volume: QemuLuksVolume,
+        volume: PartitionVolume,
         base: Path,
         tap: str,
         in_force: InForce | None,
@@ -116,11 +118,16 @@ class Specs:
             uid=user.pw_uid,
             gid=user.pw_gid,
             firmware=Firmware(nvram=volume.paths.nvram),
-            disk=Disk(overlay=volume.paths.overlay, base=base, secret=volume.secret_uuid),
+            disk=Disk(
+                overlay=volume.paths.overlay,
+                base=base,
+                secret=volume.secret_uuid if volume.kind == "qemu-luks" else None,
+            ),
             network=Network(tap=tap, mac=mac_address(record.uuid)),
             cpu_shares=PERSONAL_CPU_SHARES if name is Partition.PERSONAL else 1024,
             confined=self._host.confined(),
             agent_channel=True,
+            slices=SYSTEMD.is_dir(),
             pci=tuple(pci),
         )
 

@@ -1,7 +1,8 @@
 """The core's state: one SQLite database, WAL and synchronous FULL, so a crash leaves the old or the new.
 
 What counts together changes together: a statement, its policy and the time floor are one transaction
-(fleet.md, "Client state"). The database holds no secret.
+(fleet.md, "Client state"). The database holds no secret. ``state_file`` looks at its file before a byte of it
+is changed; one that cannot be relied on is ``safe_mode``'s part.
 """
 
 from __future__ import annotations
@@ -10,24 +11,22 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
 import msgspec
 from twinhull_policy.api.types import LogEntry
-from twinhull_policy.errors import TwinhullError
 from twinhull_policy.names import Partition
+
+from ..storage.errors import DiskFull
+from . import state_file
+from .state_file import StateUnusable
 
 LOG_ROWS = 10_000
 """Log entries kept; older ones go."""
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS document (name TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS log (
-    id INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL, body TEXT NOT NULL
-) STRICT;
-"""
+NOT_COPIED = frozenset({"device-ports", "device-choices", "probe"})
+"""Of this boot only, so the copy has no use for them."""
 
 T = TypeVar("T")
 LogKind = Literal["received", "reported", "decided", "done", "refused"]
@@ -44,6 +43,7 @@ Document = Literal[
     "owner-rules",
     "device-answers",
     "device-ports",
+    "device-choices",
     "kill-switches",
     "vpn-gateways",
     "commands",
@@ -64,13 +64,6 @@ WIPE_DOCUMENTS: dict[Partition, Document] = {
     Partition.PERSONAL: "wipe-personal",
 }
 """There while a wipe that the owner asked for has not ended."""
-
-
-class StateUnusable(TwinhullError):
-    """The state database {path} cannot be used: {detail}."""
-
-    code = "TH-DMN-002"
-    next_step = "Check free space and the disk; partitions and keys are elsewhere and untouched."
 
 
 class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -104,25 +97,64 @@ class PartitionRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     created: bool = False
     """False while its volume is being made; such a volume holds nothing and is made again."""
     wanted: Literal["stopped", "running", "paused"] = "stopped"
+    stilled: bool = False
+    """Core holds its processors for a moment, while it is wanted running."""
     failure: str = ""
     accelerator: Literal["", "kvm", "emulation"] = ""
     started_at: float = 0.0
 
 
 class State:
-    """The database. Safe to use from several threads; each call is one transaction."""
+    """The database. Safe to use from several threads; each call is one transaction.
+
+    Beside it lies ``state.copy``: all documents once more, written before a transaction that changes one
+    ends.
+
+    Args:
+        path: the database; made when there is no such file.
+
+    Raises:
+        StateUnusable: it cannot be relied on, or not be written to; nothing of it was changed.
+    """
+
+    lenient = False
+    """Whether a document that does not decode counts as missing."""
 
     def __init__(self, path: Path) -> None:
+        self._begin(path, state_file.open_database(path))
+        self._copy: Path | None = state_file.copy_of(path)
+        documents = self.documents()
+        if documents != state_file.read_copy(self._copy):
+            self._write_copy()
+
+    @classmethod
+    def in_memory(cls, documents: Mapping[str, bytes]) -> State:
+        """A state that no file holds, for while the database cannot be used."""
+        made = cls.__new__(cls)
+        made._begin(Path(":memory:"), state_file.memory_database(documents))
+        made._copy, made.lenient = None, True
+        return made
+
+    def _begin(self, path: Path, connection: sqlite3.Connection) -> None:
         self._path = path
         self._lock = threading.RLock()
+        self._connection = connection
+        self._changed = False
+        self.undecodable: set[str] = set()
+
+    def documents(self) -> dict[str, bytes]:
+        """Every document that the copy has, too."""
+        with self.transaction():
+            rows = self._connection.execute("SELECT name, body FROM document").fetchall()
+        return {name: bytes(body) for name, body in rows if name not in NOT_COPIED}
+
+    def _write_copy(self) -> None:
+        if self._copy is None:
+            return
         try:
-            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            path.chmod(0o600)
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute("PRAGMA synchronous=FULL")
-            self._connection.executescript(_SCHEMA)
-        except (sqlite3.Error, OSError) as error:
-            raise StateUnusable(path=path, detail=error) from error
+            state_file.write_copy(self._copy, self.documents())
+        except (OSError, DiskFull) as error:
+            raise StateUnusable(path=self._copy, detail=state_file.words(error)) from error
 
     def close(self) -> None:
         """Close the database."""
@@ -137,8 +169,11 @@ class State:
                 nested = self._connection.in_transaction
                 if not nested:
                     self._connection.execute("BEGIN IMMEDIATE")
+                    self._changed = False
                 try:
                     yield
+                    if not nested and self._changed:
+                        self._write_copy()
                 except BaseException:
                     if not nested:
                         self._connection.execute("ROLLBACK")
@@ -158,9 +193,11 @@ class State:
         """Store or replace a document."""
         with self.transaction():
             self._connection.execute(
-                "INSERT INTO document VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET body = excluded.body",
-                (name, body),
+                "INSERT INTO document VALUES (?, ?, ?) ON CONFLICT (name) "
+                "DO UPDATE SET body = excluded.body, sum = excluded.sum",
+                (name, body, state_file.checksum(name, body)),
             )
+            self._changed |= name not in NOT_COPIED
 
     def get(self, name: Document, kind: type[T]) -> T | None:
         """A stored document decoded as ``kind``, or None. Raises StateUnusable when it does not decode."""
@@ -170,6 +207,9 @@ class State:
         try:
             return msgspec.json.decode(body, type=kind)
         except msgspec.DecodeError as error:
+            if self.lenient:
+                self.undecodable.add(name)
+                return None
             raise StateUnusable(path=self._path, detail=f"{name}: {error}") from error
 
     def put(self, name: Document, document: msgspec.Struct) -> None:
@@ -181,6 +221,7 @@ class State:
         with self.transaction():
             for name in names:
                 self._connection.execute("DELETE FROM document WHERE name = ?", (name,))
+                self._changed |= name not in NOT_COPIED
 
     def position(self) -> Position:
         """The last statement accepted; a zero position before the first."""

@@ -23,7 +23,7 @@ from twinhull_policy.trust.documents import WipeReceipt
 from ..domain.connection import Hypervisor
 from ..domain.machine import Machine
 from ..fetch.client import FetchClient
-from ..storage.volume import QemuLuksVolume
+from ..storage.base import PartitionVolume
 from .commands import seal
 from .erase import destroy
 from .network import Networks
@@ -53,7 +53,7 @@ class Wipes:
         hypervisor: Hypervisor,
         networks: Networks,
         partitions: Partitions,
-        volumes: Mapping[Partition, QemuLuksVolume],
+        volumes: Mapping[Partition, PartitionVolume],
         client: FetchClient,
         on_change: Callable[[str], object],
     ) -> None:

@@ -26,6 +26,7 @@ from .admission import Admission
 from .arguments import (
     AdmitArguments,
     AuthoriseArguments,
+    DecidedDevice,
     LendArguments,
     NoArguments,
     PortArgument,
@@ -38,7 +39,7 @@ from .lending import lend
 from .pci import read_facts
 from .record import Boot, Record, known
 from .results import Authorised, Done, Event, Lent, PciFacts, UsbDevice, UsbPage
-from .tree import UsbTree
+from .tree import USBFS, UsbTree
 from .usbfs import DEVICES as USBFS_DEVICES
 
 logger = logging.getLogger(__name__)
@@ -88,7 +89,11 @@ class Devd:
             # who tries Twinhull on a machine of their own keeps their disk.
             present = frozenset(known(device) for device in self._devices())
             record.update(lambda boot: boot or Boot(boot=record.boot, early=False, present=present))
+        boot = record.read()
+        self._guests = {guests.port: guests for guests in boot.guests} if boot else {}
         self.restrict()
+        for port in list(self._guests):
+            self._take_back(port)
 
     def restrict(self) -> None:
         """Let no controller authorise anything by itself, and remember how each was before."""
@@ -101,6 +106,16 @@ class Devd:
             self._record.add_defaults(name, self._tree.restrict_controller(name))
         except (NoSuchDevice, DeviceChangeFailed) as error:
             logger.warning("%s: %s", name, error.message)
+
+    def bound(self, port: str, driver: str) -> None:
+        """A driver has taken an interface of what is plugged in at a port. Called for each; must not wait.
+
+        A driver of the host has no business with a guest's device. It gets one all the same when QEMU lets go
+        of it, or whoever took over QEMU likes: usbfs lets the holder of a device offer it to drivers
+        (USBDEVFS_CONNECT, drivers/usb/core/devio.c). So it is taken from everybody as soon as that is heard.
+        """
+        if driver != USBFS and port in self._guests:
+            threading.Thread(target=self._take_back, args=(port,), name=f"taken {port}", daemon=True).start()
 
     def handlers(self, connection: socket.socket) -> dict[str, Handler]:
         """The closed set of verbs for :func:`twinhull_hypervisor.ipc.serve`, on one connection."""
@@ -151,13 +166,14 @@ class Devd:
         return UsbPage(devices=devices, early=boot is not None and boot.early, more=more)
 
     def _authorise(self, arguments: AuthoriseArguments) -> Authorised:
-        with self._one_at_a_time(arguments.port):
+        guests = arguments if arguments.use == "guest" else None
+        with self._one_at_a_time(arguments.port), self._is_guests_from(guests, arguments.port):
             done = self._tree.authorise(arguments, arguments.use)
         logger.info("port %s: authorised for the %s", arguments.port, arguments.use)
         return done
 
     def _lend(self, arguments: LendArguments) -> Lent:
-        with self._one_at_a_time(arguments.port):
+        with self._one_at_a_time(arguments.port), self._is_guests_from(arguments, arguments.port):
             lent = lend(self._tree, arguments, self._usbfs, self._blockd)
         logger.info("port %s: lent to %s", arguments.port, arguments.partition)
         return lent
@@ -165,6 +181,7 @@ class Devd:
     def _revoke(self, arguments: PortArgument) -> Done:
         with self._one_at_a_time(arguments.port):
             self._tree.revoke(arguments.port)
+            self._is_guests(None, arguments.port)
             if arguments.port in self._admissions:
                 self._admissions[arguments.port].cancel()
         logger.info("port %s: revoked", arguments.port)
@@ -175,11 +192,48 @@ class Devd:
         with self._one_at_a_time(arguments.port):
             if arguments.port in self._admissions:
                 raise AdmissionRunning(port=arguments.port)
+            self._is_guests(None, arguments.port)
             admission.prepare()
             self._admissions[arguments.port] = admission
         name = f"admission {arguments.port}"
         threading.Thread(target=self._follow, args=(admission, arguments), name=name, daemon=True).start()
         return Done()
+
+    @contextlib.contextmanager
+    def _is_guests_from(self, device: DecidedDevice | None, port: str) -> Iterator[None]:
+        """Whose a device is from now on, said before the kernel is told; nobody's if the kernel refuses."""
+        self._is_guests(device, port)
+        try:
+            yield
+        except BaseException:
+            self._is_guests(None, port)
+            raise
+
+    def _is_guests(self, device: DecidedDevice | None, port: str) -> None:
+        if device is None and port not in self._guests:
+            return
+        self._record.set_guest(port, device)
+        if device is None:
+            del self._guests[port]
+        else:
+            self._guests[port] = device
+
+    def _take_back(self, port: str) -> None:
+        """Block what is a guest's at a port if a driver of the host has it."""
+        try:
+            with self._one_at_a_time(port):
+                guests = self._guests.get(port)
+                driver = "" if guests is None else self._tree.host_driver(port, guests.busnum, guests.devnum)
+                if guests is None or not driver:
+                    return
+                self._tree.block(guests)
+        except (NoSuchDevice, DeviceChanged):
+            return  # pulled out
+        except DeviceChangeFailed as error:
+            logger.error("port %s: a driver took a guest's device, and keeps it: %s", port, error.message)
+            return
+        logger.warning("port %s: %s took a guest's device; it is blocked", port, driver)
+        self._watchers.tell(Event(event="usb", action="add", port=port))
 
     def _follow(self, admission: Admission, arguments: AdmitArguments) -> None:
         """One admission to its end; then the keyboard is watched for a while."""

@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     keep_drivers_out()
     watchers = Watchers(lost=Event(event="lost"))
     devd = Devd(tree, options.sysfs, record, watchers, blockd=options.blockd)
-    Uevents(watchers.tell, devd.restrict_controller).start()
+    Uevents(watchers.tell, devd.restrict_controller, devd.bound).start()
     # Once more: a controller that came between the first look and the first uevent.
     devd.restrict()
     with listening_socket(options.socket) as listener:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from .arguments import DecidedDevice
 from .results import UsbDevice
 from .tree import Defaults
 
@@ -43,12 +44,14 @@ class Boot(msgspec.Struct, frozen=True, kw_only=True):
         early: whether the controllers were restricted from early boot on.
         present: the devices that were there then, or else when devd first started.
         defaults: the controllers' defaults before Twinhull, for those it found without restriction.
+        guests: the devices that were let in for a guest and were not taken back.
     """
 
     boot: str
     early: bool
     present: frozenset[Known] = frozenset()
     defaults: dict[str, Defaults] = {}
+    guests: tuple[DecidedDevice, ...] = ()
 
 
 class Record:
@@ -86,6 +89,17 @@ class Record:
                 file.write(msgspec.json.encode(boot))
             temporary.rename(self._path)
             return boot
+
+    def set_guest(self, port: str, device: DecidedDevice | None) -> None:
+        """Remember which device at a port is a guest's; None for none."""
+
+        def change(boot: Boot | None) -> Boot:
+            boot = boot or Boot(boot=self.boot, early=False)
+            others = [other for other in boot.guests if other.port != port]
+            new = [DecidedDevice(port, device.sha256, device.busnum, device.devnum)] if device else []
+            return msgspec.structs.replace(boot, guests=(*others, *new))
+
+        self.update(change)
 
     def forget(self) -> dict[str, Defaults]:
         """Remove the file and its directory; how the controllers are to be from now on.

@@ -209,6 +209,16 @@ class UsbTree:
         with self.decided(wanted) as device:
             _deauthorise(device, wanted.port)
 
+    def host_driver(self, port: str, busnum: int, devnum: int) -> str:
+        """A driver of the host that has an interface of a device; empty: none has, or it is another device.
+
+        Raises NoSuchDevice, DeviceChangeFailed.
+        """
+        with self._opened(port) as device:
+            if (device.number("busnum"), device.number("devnum")) != (busnum, devnum):
+                return ""
+            return next((driver for driver in _drivers(device, port) if driver != USBFS), "")
+
     def revoke(self, port: str) -> None:
         """Take a device from whoever has it; it stays plugged in and blocked. Idempotent.
 

@@ -25,6 +25,7 @@ BUFFER_BYTES = 8 * 1024 * 1024
 _PORT = re.compile(r"[0-9]+-[1-9][0-9]*(\.[0-9]+)*")
 _CONTROLLER = re.compile(r"usb[0-9]+|[0-9]+-0:1\.0")
 """A root hub, or its one interface."""
+_INTERFACE = re.compile(rf"({_PORT.pattern}):[0-9]+\.[0-9]+")
 
 
 class Uevents:
@@ -34,11 +35,18 @@ class Uevents:
         tell: called with each event for the core.
         controller: called with the name of a root hub that appeared, ``usbN``, before anything else is done:
             nothing can be plugged in there yet.
+        bound: called with a port and the driver that has just taken an interface of what is plugged in there.
     """
 
-    def __init__(self, tell: Callable[[Event], None], controller: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        tell: Callable[[Event], None],
+        controller: Callable[[str], None],
+        bound: Callable[[str, str], None],
+    ) -> None:
         self._tell = tell
         self._controller = controller
+        self._bound = bound
         self._monitor = pyudev.Monitor.from_netlink(pyudev.Context(), source="kernel")
         self._monitor.filter_by("usb")
         self._monitor.filter_by("pci")
@@ -64,11 +72,15 @@ class Uevents:
                 self._tell(Event(event="lost"))
                 continue
             if device is not None:
-                self._handle(str(device.subsystem), device.action, device.sys_name)
+                driver = device.properties.get("DRIVER", "")
+                self._handle(str(device.subsystem), device.action, device.sys_name, driver)
 
-    def _handle(self, subsystem: str, action: str | None, name: str) -> None:
+    def _handle(self, subsystem: str, action: str | None, name: str, driver: str = "") -> None:
         if subsystem == "usb" and action == "add" and _CONTROLLER.fullmatch(name):
             self._controller(name if name.startswith("usb") else f"usb{name.partition('-')[0]}")
+        interface = _INTERFACE.fullmatch(name)
+        if subsystem == "usb" and action == "bind" and interface is not None:
+            self._bound(interface[1], driver)
         if action not in ("add", "remove"):
             return
         if subsystem == "usb" and _PORT.fullmatch(name):

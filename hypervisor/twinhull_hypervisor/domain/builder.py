@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 
-from twinhull_hypervisor.domain.spec import Accelerator, Disk, DomainSpec, Network
+from twinhull_hypervisor.domain.spec import CGROUPS, Accelerator, Disk, DomainSpec, Network
 
 EMULATOR = "/usr/bin/qemu-system-x86_64"
 EMULATION_CPU = "Nehalem"
@@ -27,6 +27,8 @@ Left to itself libvirt gives each device a root port of its own: nine bridges mo
 firmware and the guest's kernel to search at each boot. Ports serve devices that are plugged in later; on PCI
 there are none of those.
 """
+STATISTICS_SECONDS = 10
+"""How often a guest's balloon driver says how much memory it uses."""
 METADATA_CACHE_BYTES = 8 * 1024 * 1024
 """All level 2 tables of 64 GiB: 128 KiB clusters with extended_l2 take 16 bytes each.
 
@@ -50,6 +52,8 @@ def domain_xml(spec: DomainSpec) -> str:
     text(root, "vcpu", str(spec.vcpus), placement="static")
     text(root, "iothreads", "1")
     text(ET.SubElement(root, "cputune"), "shares", str(spec.cpu_shares))
+    if spec.slices:
+        text(ET.SubElement(root, "resource"), "partition", CGROUPS[spec.partition])
     add_boot(root, spec)
     add_features(root, kvm)
     add_cpu(root, spec)
@@ -143,6 +147,7 @@ def add_devices(root: ET.Element, spec: DomainSpec) -> None:
     ET.SubElement(model, "acceleration", accel3d="no")
     place(video, "video")
     balloon = ET.SubElement(devices, "memballoon", model="virtio", autodeflate="on", freePageReporting="on")
+    ET.SubElement(balloon, "stats", period=str(STATISTICS_SECONDS))
     place(balloon, "balloon")
     for address in spec.pci:
         add_pci(devices, address)
@@ -172,8 +177,9 @@ def add_disk(devices: ET.Element, disk: Disk, queues: int) -> None:
     cache = ET.SubElement(ET.SubElement(driver, "metadata_cache"), "max_size", unit="bytes")
     cache.text = str(METADATA_CACHE_BYTES)
     source = ET.SubElement(element, "source", file=str(disk.overlay))
-    encryption = ET.SubElement(source, "encryption", format="luks")
-    ET.SubElement(encryption, "secret", type="passphrase", uuid=str(disk.secret))
+    if disk.secret is not None:
+        encryption = ET.SubElement(source, "encryption", format="luks")
+        ET.SubElement(encryption, "secret", type="passphrase", uuid=str(disk.secret))
     backing = ET.SubElement(element, "backingStore", type="file")
     ET.SubElement(backing, "format", type="qcow2")
     base = ET.SubElement(backing, "source", file=str(disk.base))

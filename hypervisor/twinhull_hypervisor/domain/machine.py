@@ -7,7 +7,7 @@ by mistake. Every call blocks (destroying takes seconds) and belongs in a worker
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any
@@ -19,6 +19,7 @@ from twinhull_policy.names import Partition
 
 from twinhull_hypervisor.domain.connection import Hypervisor, is_absent, translated
 from twinhull_hypervisor.domain.errors import HypervisorRefused, NoMachine
+from twinhull_hypervisor.domain.memory import GuestMemory
 from twinhull_hypervisor.domain.spec import domain_name
 
 
@@ -125,6 +126,20 @@ class Machine:
                 return MachineState.ABSENT
             raise
 
+    def memory(self) -> GuestMemory:
+        """What the machine has of memory, as its guest says too. Raises NoMachine, HypervisorRefused."""
+        domain = self._domain()
+        with translated(f"look at the memory of {self._partition.value}"):
+            most = domain.maxMemory()
+            untrusted_said = domain.memoryStats()
+        return guest_memory(most, untrusted_said)
+
+    def set_memory(self, mib: int) -> None:
+        """Ask the guest, by its balloon, to do with so much. Raises NoMachine, HypervisorRefused."""
+        domain = self._domain()
+        with translated(f"change the memory of {self._partition.value}"):
+            domain.setMemoryFlags(mib * 1024, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+
     def open_graphics_fd(self) -> int:
         """A fresh connected descriptor to the machine's SPICE server; the caller owns and closes it.
 
@@ -136,6 +151,20 @@ class Machine:
             fd = int(domain.openGraphicsFD(0, 0))
         os.set_inheritable(fd, False)
         return fd
+
+
+def guest_memory(most: int, untrusted_said: Mapping[str, int]) -> GuestMemory:
+    """What libvirt's numbers say, in MiB.
+
+    Args:
+        most: what the machine was started with, in KiB.
+        untrusted_said: virDomainMemoryStats, in KiB; ``available`` and ``usable`` are the guest's own words.
+            Whether its total counts what the balloon took depends on the driver (virtio_balloon.c).
+    """
+    now = min(untrusted_said.get("actual", most), most)
+    total, usable = untrusted_said.get("available"), untrusted_said.get("usable")
+    used = None if total is None or usable is None else max(0, min(total, now) - usable) // 1024
+    return GuestMemory(most=most // 1024, now=now // 1024, used=used)
 
 
 @contextmanager

@@ -14,8 +14,11 @@ from twinhull_hypervisor.domain.errors import BadMachine
 
 VCPUS = range(1, 65)
 MEMORY_MIB = range(64, 1024 * 1024 + 1)
-CPU_SHARES = range(2, 262145)
-"""The bounds of cgroup v1 cpu.shares, as libvirt documents them for ``<shares>``."""
+CPU_SHARES = range(2, 10001)
+"""What both cgroup v1's cpu.shares and cgroup v2's cpu.weight take, as libvirt documents ``<shares>``."""
+CGROUPS = {Partition.CORPORATE: "/twinhull/corporate", Partition.PERSONAL: "/twinhull_personal"}
+"""Below which control group each machine is; with systemd, libvirt makes it the name of a slice
+(``virSystemdMakeSliceName``), and installer/systemd has these."""
 INTERFACE_NAME = re.compile(r"[a-z][a-z0-9-]{0,14}")
 """At most IFNAMSIZ - 1 characters."""
 MAC_ADDRESS = re.compile(r"[0-9a-f][26ae](:[0-9a-f]{2}){5}")
@@ -47,12 +50,12 @@ class Firmware:
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """The encrypted overlay over the golden base."""
+    """The overlay over the golden base; encrypted itself, or inside a volume that is."""
 
     overlay: Path
     base: Path
-    secret: UUID
-    """The libvirt secret holding the overlay's key while the machine starts."""
+    secret: UUID | None
+    """The libvirt secret holding the overlay's key while the machine starts; None if it has none itself."""
     native_io: bool = True
     """Linux AIO on O_DIRECT; False where the file system has no O_DIRECT (tmpfs)."""
 
@@ -71,7 +74,8 @@ class DomainSpec:
 
     Attributes:
         uid, gid: whom QEMU runs as, both above 0; no two partitions share them (security.md R1).
-        cpu_shares: weight against the other partitions' 1024s, 2 to 262144.
+        cpu_shares: weight against the other partitions' 1024s, 2 to 10000; within one slice alone.
+        slices: systemd runs here, so the machine goes into the slice of its partition.
         confined: a mandatory access control driver is there, so libvirt must confine QEMU with it too.
         agent_channel: the SPICE agent's channel, by which the guest learns the window's size and is
             asked for what was copied in it; file transfer stays off whatever the guest says.
@@ -91,6 +95,7 @@ class DomainSpec:
     cpu_shares: int = 1024
     confined: bool = False
     agent_channel: bool = False
+    slices: bool = False
     pci: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -73,6 +73,12 @@ class Signed(msgspec.Struct, frozen=True):
     envelope: str
 
 
+class Shared(msgspec.Struct, frozen=True):
+    """The server's part of a key."""
+
+    share: bytes
+
+
 class Resolved(msgspec.Struct, frozen=True):
     """Addresses of a name; each an IP address by fetch's word alone."""
 
@@ -139,6 +145,10 @@ class FetchClient:
     def report(self, body: str) -> None:
         """Post a report, JSON of at most 32 KiB."""
         self._call("report", dict, {"body": body}, timeout=120.0)
+
+    def share(self, generation: str) -> bytes:
+        """The server's part of a generation of the corporate volume's key."""
+        return self._call("share", Shared, {"generation": generation}, timeout=60.0).share
 
     def receipt(self, body: str) -> str:
         """Sign a receipt (its canonical text) with the device key and post it; the signed envelope."""

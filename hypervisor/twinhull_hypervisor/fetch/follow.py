@@ -80,6 +80,15 @@ class Follower:
         async with self._client() as client:
             await client.post("/v1/report", body.encode(), LIMITS.error_bytes)
 
+    async def share(self, generation: str) -> bytes:
+        """The server's part of a key. Raises like ``FleetClient.request``, and BadServerAnswer."""
+        async with self._client() as client:
+            untrusted = await client.get(f"/v1/share?generation={generation}", LIMITS.error_bytes)
+        try:
+            return msgspec.json.decode(untrusted, type=dict[str, bytes])["share"]
+        except (msgspec.MsgspecError, KeyError) as error:
+            raise BadServerAnswer(detail="it holds no share") from error
+
     async def post_receipt(self, envelope: bytes) -> None:
         """Post a signed receipt. Raises like ``FleetClient.request``."""
         async with self._client() as client:

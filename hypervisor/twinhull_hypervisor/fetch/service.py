@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import os
 import select
@@ -15,6 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from securesystemslib.signer import CryptoSigner
+from twinhull_policy.escrow import Generation
 from twinhull_policy.trust.documents import ImageReference, Receipt, WipeReceipt
 from twinhull_policy.trust.receipt import parse_receipt, parse_wipe, sign_receipt, sign_wipe
 from twinhull_policy.trust.token import EnrolmentToken, parse_token
@@ -74,6 +76,12 @@ class GrantPollArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     ca_sha256: str
 
 
+class ShareArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Arguments of ``share``."""
+
+    generation: Generation
+
+
 class ReportArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Arguments of ``report``."""
 
@@ -117,6 +125,7 @@ class Service:
             "sync": self._verb_sync,
             "image": self._verb_image,
             "report": self._verb_report,
+            "share": self._verb_share,
             "receipt": self._verb_receipt,
             "sign_wipe": self._verb_sign_wipe,
             "resolve": self._verb_resolve,
@@ -207,6 +216,11 @@ class Service:
         arguments = _arguments(untrusted, ReportArguments, fds)
         self._in_loop(self._enrolled().report(arguments.body))
         return {}
+
+    def _verb_share(self, untrusted: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        arguments = _arguments(untrusted, ShareArguments, fds)
+        share = self._in_loop(self._enrolled().share(arguments.generation))
+        return {"share": base64.b64encode(share).decode()}
 
     def _verb_receipt(self, untrusted: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         arguments = _arguments(untrusted, ReportArguments, fds)

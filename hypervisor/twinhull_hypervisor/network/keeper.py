@@ -26,10 +26,11 @@ class Keeper:
 
     Args:
         underlay: the namespace whose links, addresses and routes matter.
-        look: looks and acts; how many seconds to wait at most before it is called again.
+        look: looks and acts; told whether anything of the underlay changed since it was last called (a way
+            there and back can only be told by that); how many seconds to wait at most before the next.
     """
 
-    def __init__(self, underlay: str, look: Callable[[], float]) -> None:
+    def __init__(self, underlay: str, look: Callable[[bool], float]) -> None:
         self._look = look
         self._events = namespaces.inside(underlay, events.of_routes)
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -47,17 +48,19 @@ class Keeper:
         self.wake()
 
     def _work(self) -> None:
+        changed = True
         try:
             while not self._stopping:
                 try:
-                    seconds = self._look()
+                    seconds = self._look(changed)
                 except TwinhullError as error:
                     logger.warning("the tunnel could not be looked after: %s", error.message)
                     seconds = IDLE_SECONDS
                 except Exception:  # whatever it was, the next look may succeed; without us there is none
                     logger.exception("the tunnel could not be looked after")
                     seconds = IDLE_SECONDS
-                select.select([self._events.fileno(), self._wake_read], [], [], seconds)
+                readable, _, _ = select.select([self._events.fileno(), self._wake_read], [], [], seconds)
+                changed = self._events.fileno() in readable
                 for fd in (self._events.fileno(), self._wake_read):
                     events.discard(fd)
         finally:

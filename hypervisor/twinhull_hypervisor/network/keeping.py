@@ -28,6 +28,8 @@ SILENT_BYTES = 200
 """More than keepalives, of 32 bytes each, come to before WireGuard itself renews a session."""
 PATIENCE_SECONDS = 8.0
 """How long a gateway may leave us without an answer while there is another to try."""
+SETTLING_SECONDS = 3.0
+"""So long after a change of the underlay the gateway's packets may still come by the way before."""
 SLEPT_SECONDS = 2.0
 """A gap between the clocks that go on in sleep and those that do not."""
 BUSY_TICK_SECONDS = 0.5

@@ -7,6 +7,7 @@ thread alone, and that thread is never used for anything else again.
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import socket
 import struct
@@ -25,8 +26,11 @@ SO_NETNS_COOKIE = 71  # asm-generic/socket.h, Linux 5.14; the socket module does
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 """Random, made anew at each start of the kernel (random(4))."""
 COMMAND_SECONDS = 20.0
+FALLBACK_TUNNELS = Path("/proc/sys/net/core/fb_tunnels_only_for_init_net")
+"""Only the first network namespace has this file (Documentation/admin-guide/sysctl/net.rst)."""
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -48,10 +52,27 @@ def exists(namespace: str) -> bool:
 
 def create(namespace: str) -> None:
     """Make it unless it is there."""
+    refuse_fallback_tunnels()
     if exists(namespace):
         return
     path(namespace).unlink(missing_ok=True)
     run(["ip", "netns", "add", namespace], timeout=COMMAND_SECONDS)
+
+
+def refuse_fallback_tunnels() -> None:
+    """Have the kernel put no tunnel into namespaces by itself.
+
+    It else gives each namespace, new or there already when the module comes, a ``sit0``, ``tunl0``,
+    ``gre0`` and so on: ways out that nobody asked for, and whose arrival would cut the guest off.
+    """
+    try:
+        if FALLBACK_TUNNELS.read_text().strip() == "0":
+            FALLBACK_TUNNELS.write_text("1")  # "only in the first namespace"
+    except FileNotFoundError:
+        return  # what a container is in
+    except OSError as error:
+        # Whatever then comes into the namespace keeps the guest's link down, as anything else there would.
+        logger.warning("%s could not be set: %s", FALLBACK_TUNNELS, error.strerror)
 
 
 def identity(namespace: str) -> str:

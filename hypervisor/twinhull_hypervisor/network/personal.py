@@ -143,7 +143,7 @@ class PersonalSide:
         links.delete(NAMESPACE, PERSONAL.tap)
         clearing.empty(NAMESPACE)
 
-    def _look(self) -> float:
+    def _look(self, _: bool) -> float:
         """The local network may be another one: close that to the guest, and order its queue."""
         with self._lock:
             built = self._memory.recall()

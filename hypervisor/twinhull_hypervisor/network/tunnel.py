@@ -14,7 +14,7 @@ from pathlib import Path as File
 from . import hardening, links, underlay, wireguard
 from .arguments import IPV6_LEAST_MTU, CorporatePlan, Gateway
 from .keeper import IDLE_SECONDS, Keeper
-from .keeping import BUSY_TICK_SECONDS, Pulse, Seen, Step
+from .keeping import BUSY_TICK_SECONDS, SETTLING_SECONDS, Pulse, Seen, Step
 from .plan import TUNNEL
 from .results import TunnelKind, TunnelStatus
 from .returning import Move, Return
@@ -44,6 +44,7 @@ class Tunnel:
         self._chosen = 0
         self._pulse = Pulse()
         self._return = Return()
+        self._settled_at = 0.0
         self._next_key = False
         """Whether the tunnel was last started over with the next key."""
         self._keeper: Keeper | None = None
@@ -106,7 +107,7 @@ class Tunnel:
             return next(iter(same or keys), 0)
         return 0
 
-    def _look(self) -> float:
+    def _look(self, changed: bool) -> float:
         """One look, and what it calls for; how many seconds until the next at the latest."""
         with self._lock:
             plan = self._plan
@@ -133,6 +134,11 @@ class Tunnel:
             else:
                 seconds = min(seconds, self._go_back(plan, answers=seen.answer_age is not None))
                 way = underlay.path(self._outside, self._gateway(plan).address)
+            if changed:
+                self._settled_at = time.monotonic() + SETTLING_SECONDS
+            if way is not None and self._settled_at > time.monotonic():
+                wireguard.route_anew(self._inside, self._gateway(plan))
+                seconds = min(seconds, BUSY_TICK_SECONDS)
             mtu = fitting(plan, self._gateway(plan), way)
             link = links.links(self._inside).get(TUNNEL)
             if link is not None and link.mtu != mtu:

@@ -243,6 +243,21 @@ def hand_over(namespace: str, plan: CorporatePlan, gateway: Gateway) -> None:
     _set(namespace, words + [word for key in others for word in ("peer", key, "remove")])
 
 
+def route_anew(namespace: str, gateway: Gateway) -> None:
+    """Have the next packets leave by whatever way the underlay's routes name now, and send one at once.
+
+    wireguard-go sends from the address, and by the interface, at which it last heard the gateway (its "sticky
+    sockets"). Heard by an interface that no longer leads there, it would send into the void for as long as
+    the gateway's packets come in by it, and they do: it knows no other address of ours. The packet sent
+    (a keepalive goes out when keepalives are turned on) tells it. WireGuard in the kernel asks the routes by
+    itself, with each packet.
+    """
+    if kind(namespace) == "wireguard-go":
+        peer = ("peer", gateway.public_key)
+        off = (*peer, "endpoint", gateway.endpoint, "persistent-keepalive", "0")
+        _set(namespace, [*off, *peer, "persistent-keepalive", str(KEEPALIVE_SECONDS)])
+
+
 def _set(namespace: str, words: Sequence[str]) -> None:
     if not words:
         return

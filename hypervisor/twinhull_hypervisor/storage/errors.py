@@ -172,3 +172,34 @@ class SnapshotUnreadable(TwinhullError):
 
     code = "TH-VOL-024"
     next_step = "Stop the partition with 'twinhull partition stop', and try again."
+
+
+class BadPin(TwinhullError):
+    """This PIN cannot be used: it must have 4 to 64 bytes."""
+
+    code = "TH-VOL-033"
+    blame = Blame.MALFORMED
+    next_step = "Choose another PIN."
+
+
+class NoChipSlot(TwinhullError):
+    """The volume of {partition} is not opened by the security chip."""
+
+    code = "TH-VOL-034"
+    next_step = "Use a passphrase; 'twinhull disk add' with 'tpm' makes a slot for the chip."
+
+
+class ServerShareNeeded(TwinhullError):
+    """The company's part of the {partition} volume's key is not on this laptop."""
+
+    code = "TH-VOL-044"
+    next_step = "Connect to the internet, it comes with the lease; nothing on the disk is lost."
+
+
+class NotGrown(TwinhullError):
+    """The volume of {partition} is a file that takes what it needs, so it is not to be grown."""
+
+    code = "TH-VOL-043"
+    next_step = (
+        "Only volumes on dm-crypt have a size of their own; free some room on the laptop's disk instead."
+    )

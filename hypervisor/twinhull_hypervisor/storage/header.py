@@ -21,6 +21,10 @@ from twinhull_hypervisor.storage.files import overwrite_head, sync_directory, wr
 
 FIXED = struct.Struct(">4sIQIIQIIQQIIQ")
 """The part of the qcow2 header that does not change while the overlay keeps its size and has no snapshots."""
+FEATURES_OFFSET = 72
+UNDERSTOOD = 1 << 0 | 1 << 1 | 1 << 4
+"""Incompatible features: dirty and corrupt, which QEMU sets, and extended level 2 entries, which are ours.
+Any other one is not of our making: bit 2 has QEMU open a file that the header names."""
 LENGTH_OFFSET = 100
 END, ENCRYPTION = 0, 0x0537BE77
 EXTENSIONS = 16
@@ -93,6 +97,8 @@ def _encryption(untrusted: bytes) -> tuple[int, int]:
         raise BadHeader("it does not begin as our overlays do")
     if base + base_length > CLUSTER_BYTES:
         raise BadHeader("the name of its base is not in its header")
+    if struct.unpack_from(">Q", untrusted, FEATURES_OFFSET)[0] & ~UNDERSTOOD:
+        raise BadHeader("it uses what our overlays do not")
     (place,) = struct.unpack_from(">I", untrusted, LENGTH_OFFSET)
     for _ in range(EXTENSIONS):
         if place + 8 > CLUSTER_BYTES:
@@ -107,6 +113,11 @@ def _encryption(untrusted: bytes) -> tuple[int, int]:
             break
         place += 8 + -(-length // 8) * 8
     raise BadHeader("it names no LUKS header")
+
+
+def same(one: Path, other: Path) -> bool:
+    """Whether two overlays have the same header. Raises BadHeader, OSError."""
+    return read_header(one) == read_header(other)
 
 
 def back_up(overlay: Path, directory: Path) -> Path:
@@ -133,13 +144,12 @@ def backups(directory: Path) -> list[Path]:
 
 
 def is_whole(overlay: Path, directory: Path) -> bool:
-    """Whether the overlay's header is the one that was backed up; yes while there is no backup at all."""
-    if not any(directory.glob(ANY)):
-        return True
+    """Whether the overlay's header is the one backed up; without a backup, whether it may be ours at all."""
     try:
-        return (directory / read_header(overlay).name).exists()
+        found = read_header(overlay)
     except BadHeader:
         return False
+    return not any(directory.glob(ANY)) or (directory / found.name).exists()
 
 
 def put_back(backup: Path, overlay: Path) -> None:
@@ -153,6 +163,8 @@ def put_back(backup: Path, overlay: Path) -> None:
     end = header.offset + len(header.luks)
     size = overlay.stat().st_size
     entries, table = FIXED.unpack_from(header.cluster)[7:9]
+    if table >= 2**63:
+        raise BadHeader("its first table is nowhere")
     with overlay.open("rb") as untrusted:
         untrusted.seek(table)
         mapped = any(untrusted.read(min(entries * 8, 2**20)))

@@ -1,9 +1,10 @@
 """Key slots: the volume key under AES-256-GCM, once for each way to open the volume. Pure; no files here.
 
 A passphrase is stretched by Argon2id (RFC 9106). A recovery code has 128 random bits, so HKDF-SHA256 (RFC
-5869) is enough for it. The escrow slot is a recovery slot whose code nobody has seen: it is sealed to the
-employer's public key (``twinhull_policy.escrow``). The partition's name, the slot's id and kind, and the
-volume's generation are authenticated with the key, so a slot moved to another file opens nothing.
+5869) is enough for it. A PIN is stretched as well, and opens nothing without a secret that the security chip
+keeps (``tpm``). The escrow slot is a recovery slot whose code nobody has seen: it is sealed to the employer's
+public key (``twinhull_policy.escrow``). The partition's name, the slot's id and kind, and the volume's
+generation are authenticated with the key, so a slot moved to another file opens nothing.
 
 The schema is read as untrusted: whoever can put a file there must not be able to make core compute for hours
 or run out of memory, and an escrow slot in a personal file makes it no key file at all (P6).
@@ -26,13 +27,19 @@ from twinhull_policy.escrow import Generation, Sealed, SlotId, seal
 from twinhull_policy.names import Partition
 from twinhull_policy.recovery_code import SECRET_BYTES, from_words, to_words
 
-from twinhull_hypervisor.storage.errors import BadPassphrase
+from twinhull_hypervisor.storage.errors import BadPassphrase, BadPin
+from twinhull_hypervisor.storage.server_share import ServerPart
+from twinhull_hypervisor.tpm.structures import Sealed as ChipSealed
 
 KEY_BYTES = 32
 SALT_BYTES = 16
 NONCE_BYTES = 12
 TAG_BYTES = 16
+AUTH_BYTES = 32
+"""The longest a chip takes for an object named by SHA-256 (TPM 2.0 Part 1, 19.6.4.2)."""
 PASSPHRASE_BYTES = range(8, 1025)
+PIN_BYTES = range(4, 65)
+"""The security chip counts wrong ones, so that four digits are enough."""
 SLOTS = 8
 LUKS_SLOTS = 8
 """Key slots of the disk's own header; one is in use while nothing is being rotated."""
@@ -79,14 +86,21 @@ class RecoverySlot(Wrapped, frozen=True, tag_field="kind", tag="recovery-code"):
     """Opened by a recovery code that its owner wrote down."""
 
 
+class TpmSlot(Wrapped, frozen=True, tag_field="kind", tag="tpm"):
+    """Opened by a PIN, with what the security chip of this laptop keeps."""
+
+    cost: Argon2Cost
+    chip: ChipSealed
+
+
 class EscrowSlot(Wrapped, frozen=True, tag_field="kind", tag="escrow"):
     """Opened by a recovery code that the employer can unseal."""
 
     sealed: Sealed
 
 
-Slot = PassphraseSlot | RecoverySlot | EscrowSlot
-Kind = Literal["passphrase", "recovery-code", "escrow"]
+Slot = PassphraseSlot | RecoverySlot | TpmSlot | EscrowSlot
+Kind = Literal["passphrase", "recovery-code", "tpm", "escrow"]
 
 
 class Tries(Closed, frozen=True):
@@ -108,9 +122,13 @@ class Document(Closed, frozen=True):
     """Which key slot of the disk's own header this volume key opens; of use while not ``settled``."""
     settled: bool = True
     """False while others may hold a key too: a rotation is under way, or was cut short."""
+    share: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")] | None = None
+    """The name of the server's part of the key (``server_share``), if it has one."""
 
     def __post_init__(self) -> None:
-        """An escrow is the corporate partition's, and bound to this very slot."""
+        """An escrow is the corporate partition's, and bound to this very slot; so is a server's part."""
+        if self.share is not None and self.partition is not Partition.CORPORATE:
+            raise ValueError("only the corporate volume's key can have a part of the server's")
         for slot in self.slots:
             if isinstance(slot, EscrowSlot):
                 if self.partition is not Partition.CORPORATE:
@@ -130,12 +148,24 @@ class Passphrase:
     @classmethod
     def of(cls, untrusted: bytes) -> Passphrase:
         """Raises BadPassphrase: too short or too long."""
-        try:
-            normal = unicodedata.normalize("NFC", untrusted.decode()).encode()
-        except UnicodeDecodeError:
-            normal = untrusted
+        normal = _composed(untrusted)
         if len(normal) not in PASSPHRASE_BYTES:
             raise BadPassphrase
+        return cls(normal)
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A PIN for the security chip, in NFC. Made by :meth:`of`."""
+
+    value: bytes = field(repr=False)
+
+    @classmethod
+    def of(cls, untrusted: bytes) -> Pin:
+        """Raises BadPin: too short or too long."""
+        normal = _composed(untrusted)
+        if len(normal) not in PIN_BYTES:
+            raise BadPin
         return cls(normal)
 
 
@@ -160,7 +190,34 @@ class RecoveryCode:
         return to_words(self.value).encode()
 
 
-Secret = Passphrase | RecoveryCode
+Secret = Passphrase | RecoveryCode | Pin
+
+
+@dataclass(frozen=True, slots=True)
+class StretchedPin:
+    """A PIN after Argon2id, of which the chip is told one half and the wrapping key has the other."""
+
+    value: bytes = field(repr=False)
+    salt: bytes
+
+    @classmethod
+    def of(cls, pin: Pin, cost: Argon2Cost, salt: bytes | None = None) -> StretchedPin:
+        """For a slot's salt, or for a new one."""
+        salt = secrets.token_bytes(SALT_BYTES) if salt is None else salt
+        return cls(derive(pin.value, salt, cost), salt)
+
+    def auth(self) -> bytes:
+        """What the chip asks for. As text, since a chip drops zero bytes at the end (Part 1, 19.6.4)."""
+        told = HKDF(SHA256(), AUTH_BYTES // 2, self.salt, b"twinhull tpm pin 1").derive(self.value)
+        return told.hex().encode()
+
+
+@dataclass(frozen=True, slots=True)
+class ChipSecret:
+    """What a PIN is worth once the security chip has agreed to it."""
+
+    kept: bytes = field(repr=False)
+    stretched: StretchedPin
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,21 +236,34 @@ def tell(slot: Slot) -> Kind:
             return "passphrase"
         case RecoverySlot():
             return "recovery-code"
+        case TpmSlot():
+            return "tpm"
         case EscrowSlot():
             return "escrow"
 
 
-def opens(secret: Secret, slot: Slot) -> bool:
+def opens(secret: Passphrase | RecoveryCode | ChipSecret, slot: Slot) -> bool:
     """Whether a secret is of the kind that a slot takes."""
-    return isinstance(slot, PassphraseSlot) == isinstance(secret, Passphrase)
+    match slot:
+        case PassphraseSlot():
+            return isinstance(secret, Passphrase)
+        case TpmSlot():
+            return isinstance(secret, ChipSecret)
+        case RecoverySlot() | EscrowSlot():
+            return isinstance(secret, RecoveryCode)
 
 
 class Wrapper:
-    """Wraps and unwraps the keys of one generation of one volume."""
+    """Wraps and unwraps the keys of one generation of one volume.
 
-    def __init__(self, partition: Partition, generation: str) -> None:
+    Args:
+        server: the server's part of the key, if it has one; what is wrapped is the rest.
+    """
+
+    def __init__(self, partition: Partition, generation: str, server: ServerPart | None = None) -> None:
         self._partition = partition
         self._generation = generation
+        self._server = server
 
     def passphrase(self, key: bytearray, secret: Passphrase, cost: Argon2Cost) -> PassphraseSlot:
         """A new slot for a passphrase."""
@@ -209,6 +279,13 @@ class Wrapper:
         wrapped = self._encrypt(expand(secret.value, salt), nonce, key, self._binding(slot, "recovery-code"))
         return RecoverySlot(id=slot, salt=salt, nonce=nonce, wrapped=wrapped)
 
+    def tpm(self, key: bytearray, secret: ChipSecret, chip: ChipSealed, cost: Argon2Cost) -> TpmSlot:
+        """A new slot for the security chip; ``secret`` was stretched with this cost."""
+        slot, _, nonce = _fresh()
+        salt = secret.stretched.salt
+        wrapped = self._encrypt(together(secret), nonce, key, self._binding(slot, "tpm"))
+        return TpmSlot(id=slot, salt=salt, nonce=nonce, wrapped=wrapped, cost=cost, chip=chip)
+
     def escrow(self, key: bytearray, target: EscrowTarget) -> EscrowSlot:
         """A new slot whose code only the employer can unseal. Raises BadEscrow for an unusable key."""
         code = RecoveryCode.new()
@@ -223,11 +300,13 @@ class Wrapper:
         wrapped = self._encrypt(expand(code.value, salt), nonce, key, self._binding(slot, "escrow"))
         return EscrowSlot(id=slot, salt=salt, nonce=nonce, wrapped=wrapped, sealed=seal(code.value, bound))
 
-    def unwrap(self, slot: Slot, secret: Secret) -> bytearray | None:
+    def unwrap(self, slot: Slot, secret: Passphrase | RecoveryCode | ChipSecret) -> bytearray | None:
         """The volume key, or None when this secret does not open this slot."""
         if not opens(secret, slot):
             return None
-        if isinstance(slot, PassphraseSlot):
+        if isinstance(secret, ChipSecret):
+            wrapping = together(secret)
+        elif isinstance(slot, PassphraseSlot):
             wrapping = derive(secret.value, slot.salt, slot.cost)
         else:
             wrapping = expand(secret.value, slot.salt)
@@ -235,15 +314,17 @@ class Wrapper:
             plain = AESGCM(wrapping).decrypt(slot.nonce, slot.wrapped, self._binding(slot.id, tell(slot)))
         except InvalidTag:
             return None
-        return bytearray(plain)
+        return bytearray(plain) if self._server is None else self._server.applied(plain)
 
-    @staticmethod
-    def _encrypt(wrapping: bytes, nonce: bytes, key: bytearray, binding: bytes) -> bytes:
-        return AESGCM(wrapping).encrypt(nonce, bytes(key), binding)
+    def _encrypt(self, wrapping: bytes, nonce: bytes, key: bytearray, binding: bytes) -> bytes:
+        plain = key if self._server is None else self._server.applied(key)
+        return AESGCM(wrapping).encrypt(nonce, bytes(plain), binding)
 
     def _binding(self, slot_id: str, kind: str) -> bytes:
         """What is authenticated beside the key; no part can contain the separator."""
-        parts = ("twinhull volume key 1", self._partition.value, self._generation, slot_id, kind)
+        parts = ["twinhull volume key 1", self._partition.value, self._generation, slot_id, kind]
+        if self._server is not None:
+            parts.append(self._server.name)
         return "\0".join(parts).encode()
 
 
@@ -266,6 +347,20 @@ def derive(passphrase: bytes, salt: bytes, cost: Argon2Cost) -> bytes:
 def expand(secret: bytes, salt: bytes) -> bytes:
     """The 256-bit wrapping key of a recovery code's secret."""
     return HKDF(SHA256(), KEY_BYTES, salt, b"twinhull recovery slot 1").derive(secret)
+
+
+def together(secret: ChipSecret) -> bytes:
+    """The 256-bit wrapping key of a PIN and what the chip keeps; one without the other is of no use."""
+    both = secret.kept + secret.stretched.value
+    return HKDF(SHA256(), KEY_BYTES, secret.stretched.salt, b"twinhull tpm slot 1").derive(both)
+
+
+def _composed(untrusted: bytes) -> bytes:
+    """Text in NFC; what is no text as it is."""
+    try:
+        return unicodedata.normalize("NFC", untrusted.decode()).encode()
+    except UnicodeDecodeError:
+        return untrusted
 
 
 def wipe(key: bytearray) -> None:

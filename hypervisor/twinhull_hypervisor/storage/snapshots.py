@@ -16,7 +16,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,6 @@ import msgspec
 from twinhull_policy.api.types import SNAPSHOT_LIMIT, SNAPSHOT_NAME_LIMIT, SnapshotKind
 from twinhull_policy.names import Partition
 
-from twinhull_hypervisor.storage import header
 from twinhull_hypervisor.storage.copies import Progress, copy
 from twinhull_hypervisor.storage.errors import (
     NoSnapshot,
@@ -36,10 +35,14 @@ from twinhull_hypervisor.storage.errors import (
     VolumeFailed,
 )
 from twinhull_hypervisor.storage.files import overwrite_head, publish, sync_directory, write_atomically
+from twinhull_hypervisor.storage.header import BadHeader
 from twinhull_hypervisor.storage.paths import VolumePaths
 from twinhull_hypervisor.storage.slots import Closed
 
 logger = logging.getLogger(__name__)
+
+Same = Callable[[Path, Path], bool]
+"""Whether two disks have the same header. Raises header.BadHeader, OSError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +102,10 @@ class Snapshot:
 class Snapshots:
     """The snapshots of one partition, as files; keys and what the header says are the volume's part."""
 
-    def __init__(self, partition: Partition, paths: VolumePaths) -> None:
+    def __init__(self, partition: Partition, paths: VolumePaths, same: Same) -> None:
         self._partition = partition
         self._paths = paths
+        self._same = same
 
     def found(self) -> list[Snapshot]:
         """Those that are whole, oldest first."""
@@ -149,10 +153,10 @@ class Snapshots:
             try:
                 copy(self._paths.nvram, new / "nvram.fd", what, LIMITS.spare_bytes, lambda *_: None)
                 copy(self._paths.overlay, new / "disk.qcow2", what, LIMITS.spare_bytes, progress)
-                same = header.read_header(new / "disk.qcow2") == header.read_header(self._paths.overlay)
+                same = self._same(new / "disk.qcow2", self._paths.overlay)
             except PermissionError as error:
                 raise SnapshotUnreadable(partition=self._partition.value) from error
-            except header.BadHeader:
+            except BadHeader:
                 same = False
             if not same:
                 raise SnapshotDamaged(snapshot="that was made", partition=self._partition.value)
@@ -205,7 +209,7 @@ class Snapshots:
             self._purge(directory)
         if self._paths.snapshots.exists():
             self._paths.snapshots.rmdir()
-            sync_directory(self._paths.directory)
+            sync_directory(self._paths.snapshots.parent)
 
     def _all(self) -> list[Path]:
         if not self._paths.snapshots.is_dir():
@@ -246,7 +250,7 @@ class Snapshots:
         sync_directory(new)
         snapshot_id = f"s-{secrets.token_hex(4)}"
         publish(new, self._paths.snapshots / snapshot_id)
-        sync_directory(self._paths.directory)
+        sync_directory(self._paths.snapshots.parent)
         return snapshot_id
 
     def _discard(self, directory: Path) -> None:
