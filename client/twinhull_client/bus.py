@@ -47,6 +47,7 @@ from twinhull_policy.api.types import (
     KillSwitch,
     Log,
     SnapshotInfo,
+    StateRecovered,
     Status,
     UnlockKind,
     VpnProof,
@@ -71,7 +72,7 @@ T = TypeVar("T")
 
 
 class Daemon:
-    """Typed calls on ``org.twinhull.Daemon1``. Made by :func:`connected`; belongs to one event loop."""
+    """Calls on ``org.twinhull.Daemon1``. From :func:`connected` or a :class:`Line`; for one event loop."""
 
     def __init__(self, bus: SdBus) -> None:
         self.proxy = DaemonInterface.new_proxy(BUS_NAME, OBJECT_PATH, bus)
@@ -168,6 +169,16 @@ class Daemon:
         with secret_pipe(secret, kind) as pipe:
             return _handed_over(await _answer(lambda: self.proxy.add_recovery_code(name, kind, pipe)))
 
+    async def add_pin(self, name: str, kind: UnlockKind, secret: str, pin: str) -> None:
+        """Let this laptop's security chip open a volume for a PIN."""
+        with secret_pipe(secret, kind) as old, secret_pipe(pin, "PIN") as added:
+            await _answer(lambda: self.proxy.add_pin(name, kind, old, added))
+
+    async def unlock_volume(self, name: str, kind: UnlockKind, secret: str) -> None:
+        """Open a volume; its key is held from then on."""
+        with secret_pipe(secret, kind) as pipe:
+            await _answer(lambda: self.proxy.unlock_volume(name, kind, pipe))
+
     async def remove_key_slot(self, name: str, slot: str, kind: UnlockKind, secret: str) -> None:
         """Take a way to open a volume away."""
         with secret_pipe(secret, kind) as pipe:
@@ -183,9 +194,21 @@ class Daemon:
         with secret_pipe(passphrase, "passphrase") as pipe:
             return _handed_over(await _answer(lambda: self.proxy.rotate_volume_key(name, pipe)))
 
+    async def recover_state(self) -> StateRecovered:
+        """Have the daemon make a new state database and keep the damaged one."""
+        return _decode(await _answer(self.proxy.recover_state), StateRecovered)
+
     async def restore_header(self, name: str) -> None:
         """Put the verified backup of a disk's header back."""
         await _answer(lambda: self.proxy.restore_header(name))
+
+    async def lock_volume(self, name: str) -> None:
+        """Close a stopped partition's volume."""
+        await _answer(lambda: self.proxy.lock_volume(name))
+
+    async def grow_volume(self, name: str) -> int:
+        """Have a volume take the room there is for it; its bytes."""
+        return await _answer(lambda: self.proxy.grow_volume(name))
 
     async def wipe_partition(self, name: str) -> WipeDone:
         """Destroy a partition for good."""
@@ -246,22 +269,59 @@ class Daemon:
             yield subject
 
 
-@asynccontextmanager
-async def connected() -> AsyncIterator[Daemon]:
-    """Open the system bus and yield the daemon on it.
+class Line:
+    """The system bus for one event loop: opened once, used again as long as it holds, closed in the end.
 
-    libsystemd finds the bus, so ``DBUS_SYSTEM_BUS_ADDRESS`` can name another one. Raises
-    :class:`DaemonUnreachable` when there is no bus.
+    sdbus 0.14.3 takes a bus's descriptor out of the event loop a second time when the closed bus is
+    collected, and by then that number may be the next connection's, which hears nothing from then on. So a
+    service that comes and goes costs no connection, and one that broke is kept, closed, until this goes.
     """
+
+    def __init__(self) -> None:
+        self._bus: SdBus | None = None
+        self._broken: list[SdBus] = []
+
+    def daemon(self) -> Daemon:
+        """The daemon on the connection there is, or on a new one. Raises DaemonUnreachable without a bus."""
+        if self._bus is None:
+            self._bus = _opened()
+        return Daemon(self._bus)
+
+    def learn(self, error: TwinhullError) -> None:
+        """Take note of what a call ended with: after a connection that broke, the next daemon has another."""
+        if self._bus is not None and isinstance(error.__cause__, SdBusLibraryError):
+            self._bus.close()
+            self._broken.append(self._bus)
+            self._bus = None
+
+    def close(self) -> None:
+        """Close the connection; the event loop has to end before this object does."""
+        if self._bus is not None:
+            self._bus.close()
+
+
+def _opened() -> SdBus:
     try:
         bus = sd_bus_open_system()
     except SdBusLibraryError as error:
         raise DaemonUnreachable(reason="there is no system bus") from error
     bus.method_call_timeout_usec = CALL_TIMEOUT * 1_000_000
+    return bus
+
+
+@asynccontextmanager
+async def connected() -> AsyncIterator[Daemon]:
+    """Open the system bus and yield the daemon on it, once in an event loop's life; else use :class:`Line`.
+
+    libsystemd finds the bus, so ``DBUS_SYSTEM_BUS_ADDRESS`` can name another one. Raises
+    :class:`DaemonUnreachable` when there is no bus.
+    """
+    line = Line()
+    daemon = line.daemon()
     try:
-        yield Daemon(bus)
+        yield daemon
     finally:
-        bus.close()
+        line.close()
 
 
 def run(operation: Callable[[Daemon], Awaitable[T]]) -> T:

@@ -52,11 +52,11 @@ class SecretMissing(TwinhullError):
 
 
 class PassphrasesDiffer(TwinhullError):
-    """The two passphrases are not the same."""
+    """The two are not the same {kind}."""
 
     code = "TH-CLI-007"
     blame = Blame.MALFORMED
-    next_step = "Run the command again and type the same passphrase twice."
+    next_step = "Run the command again and type the same twice."
 
 
 class FileNotReadable(TwinhullError):

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import msgspec
 from twinhull_policy.api.interface import SECRET_LIMIT
+from twinhull_policy.diagnose import diagnose
 from twinhull_policy.errors import printable
 from twinhull_policy.names import Partition
+from twinhull_policy.trust.token import parse_token
 
+from twinhull_client.addresses import check_url
 from twinhull_client.errors import AnswersMalformed, AnswersNotPrivate, FileNotReadable
 
 LIMIT = 16 * 1024
@@ -20,12 +23,16 @@ PASSPHRASE_LEAST = 8
 
 
 class Answers(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a person would have typed. A partition is created only if its passphrase is given."""
+    """What a person would have typed. A partition is created only if its passphrase is given.
+
+    With ``start``, each of those is running in the end.
+    """
 
     url: str
     token: str
     passphrase_corporate: str = ""
     passphrase_personal: str = ""
+    start: bool = False
 
     def passphrases(self) -> dict[Partition, str]:
         """The passphrases given, by partition."""
@@ -40,7 +47,7 @@ def read_answers(path: Path) -> Answers:
     """Read an answer file, once its mode shows that only its owner can.
 
     Raises FileNotReadable, AnswersNotPrivate (any permission for group or others) or AnswersMalformed, also
-    for a passphrase that no partition could be created with.
+    for a passphrase that no partition could be created with; BadUrl and TokenMalformed.
     """
     shown = printable(str(path), 120)
     try:
@@ -53,6 +60,10 @@ def read_answers(path: Path) -> Answers:
         raise FileNotReadable(path=shown, reason=error.strerror or "unknown") from error
     if len(untrusted_content) > LIMIT:
         raise AnswersMalformed(reason=f"it is longer than {LIMIT} bytes")
+    # A key that is there twice would mean its last value, which whoever wrote the file may not have seen.
+    found = diagnose(untrusted_content)
+    if found is not None and found.kind == "duplicate":
+        raise AnswersMalformed(reason=printable(f"{found.path}: {found.words()}"))
     try:
         answers = msgspec.json.decode(untrusted_content, type=Answers)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -61,4 +72,10 @@ def read_answers(path: Path) -> Answers:
         if not PASSPHRASE_LEAST <= len(secret.encode()) <= SECRET_LIMIT:
             bounds = f"{PASSPHRASE_LEAST} to {SECRET_LIMIT} bytes"
             raise AnswersMalformed(reason=f"passphrase_{partition} has to be {bounds} long")
+    if answers.passphrase_corporate and answers.passphrase_corporate == answers.passphrase_personal:
+        raise AnswersMalformed(reason="both partitions have one passphrase, so the employer would know it")
+    if answers.start and not answers.passphrases():
+        raise AnswersMalformed(reason="'start' needs a passphrase of what is to be started")
+    check_url(answers.url)
+    parse_token(answers.token)
     return answers

@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-from twinhull_policy.api.types import DeviceInfo, Log, PartitionInfo, Status
+from twinhull_policy.api.types import DeviceInfo, Finding, Log, PartitionInfo, Status
 from twinhull_policy.errors import TwinhullError, printable
 
 from twinhull_client.bus import Daemon, run
@@ -32,6 +32,8 @@ LINE = 2000
 UNITS = "twinhull*"
 SYSTEMCTL = "/usr/bin/systemctl"
 JOURNALCTL = "/usr/bin/journalctl"
+ABOUT_THE_PERSONAL_SIDE = frozenset({"partition-personal", "sign-in"})
+"""What needs attention and is nobody else's business."""
 OS_RELEASE = Path("/etc/os-release")
 KVM = Path("/dev/kvm")
 
@@ -45,17 +47,19 @@ class Told:
     log: Log | TwinhullError
 
 
-def bundle(told: Told, programs: Callable[[list[str]], str]) -> str:
+def bundle(told: Told, programs: Callable[[list[str]], str], found: Sequence[Finding] = ()) -> str:
     """The file's text.
 
     Args:
         told: the daemon's answers.
         programs: runs a program and returns what it printed, or why it did not.
+        found: what needs attention.
     """
     sections = [
         ("This file", _PREFACE),
         ("Computer", _computer()),
         ("Services", programs([SYSTEMCTL, "--no-pager", "--full", "list-units", "--all", UNITS])),
+        ("Attention", _attention(found)),
         ("Status", _status(told.status)),
         ("Devices", _devices(told.devices)),
         ("Log", _log(told.log)),
@@ -155,6 +159,11 @@ def _status(status: Status | TwinhullError) -> str:
     ]
     images = [image for image in status.images if image.partition == "corporate"]
     return _json(msgspec.structs.replace(status, owner_phrase="", partitions=partitions, images=images))
+
+
+def _attention(found: Sequence[Finding]) -> str:
+    kept = [finding for finding in found if finding.name not in ABOUT_THE_PERSONAL_SIDE]
+    return "\n".join(f"{finding.name}: {finding.problem}" for finding in kept) or "(nothing)"
 
 
 def _devices(devices: list[DeviceInfo] | TwinhullError) -> str:

@@ -33,6 +33,20 @@ NewFile = Annotated[
         help="Read the new one from FILE, '-' for standard input.",
     ),
 ]
+PinFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--pin-file",
+        metavar="FILE",
+        help="Prove it with the PIN in FILE, '-' for standard input, and the TPM, instead of a passphrase.",
+    ),
+]
+NewPinFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--new-pin-file", metavar="FILE", help="Read the new PIN from FILE, '-' for standard input."
+    ),
+]
 Output = Annotated[
     Path | None,
     typer.Option("--output", metavar="FILE", help="Write the code into a new FILE to print, and not here."),
@@ -40,6 +54,7 @@ Output = Annotated[
 KINDS = {
     "passphrase": "a passphrase",
     "recovery-code": "the recovery code",
+    "tpm": "a PIN, with this laptop's TPM",
     "escrow": "your employer, by an escrow",
 }
 
@@ -72,23 +87,31 @@ def slots(partition: Name, json: output.Json = False) -> None:
 @app.command()
 def add(
     partition: Name,
-    what: Annotated[UnlockKind, typer.Argument(metavar="WHAT", help="passphrase or recovery-code.")],
+    what: Annotated[UnlockKind, typer.Argument(metavar="WHAT", help="passphrase, recovery-code or tpm.")],
     passphrase_file: secrets.PassphraseFile = None,
     recovery_code_file: CodeFile = None,
+    pin_file: PinFile = None,
     new_passphrase_file: NewFile = None,
+    new_pin_file: NewPinFile = None,
     to: Output = None,
     json: output.Json = False,
 ) -> None:
-    """Add a passphrase, or make a recovery code, which is shown once and voids an earlier one."""
-    _one_standard_input(passphrase_file, recovery_code_file, new_passphrase_file)
+    """Add a passphrase, a PIN for the TPM, or make a recovery code; the last two void earlier ones."""
+    _one_standard_input(passphrase_file, recovery_code_file, pin_file, new_passphrase_file, new_pin_file)
+    if what == "tpm":
+        kind, secret = _proof(partition, passphrase_file, recovery_code_file, pin_file)
+        pin = secrets.pin(new_pin_file, f"PIN for {partition} on this laptop", twice=True)
+        call(lambda daemon: daemon.add_pin(partition, kind, secret, pin), "Giving the key to the TPM")
+        output.say(f"{partition} opens by the PIN, as long as this laptop starts as it did now.")
+        return
     if what == "passphrase":
-        kind, secret = _proof(partition, passphrase_file, recovery_code_file)
+        kind, secret = _proof(partition, passphrase_file, recovery_code_file, pin_file)
         new = secrets.passphrase(new_passphrase_file, f"Another passphrase for {partition}", twice=True)
         call(lambda daemon: daemon.add_passphrase(partition, kind, secret, new), "Adding the passphrase")
         output.say(f"{partition} has another passphrase.")
         return
     with sheet.prepared(to) as show:
-        kind, secret = _proof(partition, passphrase_file, recovery_code_file)
+        kind, secret = _proof(partition, passphrase_file, recovery_code_file, pin_file)
         show(
             partition,
             call(lambda daemon: daemon.add_recovery_code(partition, kind, secret), "Making a recovery code"),
@@ -114,12 +137,29 @@ def remove(
     slot: Annotated[str, typer.Argument(metavar="SLOT", help="As 'twinhull disk slots' lists it.")],
     passphrase_file: secrets.PassphraseFile = None,
     recovery_code_file: CodeFile = None,
+    pin_file: PinFile = None,
 ) -> None:
     """Remove a way to open a volume; prove that you have another one."""
-    _one_standard_input(passphrase_file, recovery_code_file)
-    kind, secret = _proof(partition, passphrase_file, recovery_code_file)
+    _one_standard_input(passphrase_file, recovery_code_file, pin_file)
+    kind, secret = _proof(partition, passphrase_file, recovery_code_file, pin_file)
     call(lambda daemon: daemon.remove_key_slot(partition, slot, kind, secret), "Removing the slot")
     output.say(f"Slot {slot} of {partition} is removed.")
+
+
+@app.command()
+def unlock(partition: Name, passphrase_file: secrets.PassphraseFile = None, pin_file: PinFile = None) -> None:
+    """Open a volume by a PIN where the TPM has a slot, or by a passphrase; 'partition start' asks no more."""
+    _one_standard_input(passphrase_file, pin_file)
+    if passphrase_file is None and pin_file is None:
+        by_pin = any(slot.kind == "tpm" for slot in call(lambda daemon: daemon.key_slots(partition)))
+    else:
+        by_pin = pin_file is not None
+    if by_pin and passphrase_file is None:
+        kind, secret = _tpm(partition, pin_file)
+    else:
+        kind, secret = _proof(partition, passphrase_file, None, pin_file)
+    call(lambda daemon: daemon.unlock_volume(partition, kind, secret), f"Unlocking {partition}")
+    output.say(f"{partition} is unlocked; 'twinhull partition start {partition}' starts it.")
 
 
 @app.command()
@@ -167,6 +207,20 @@ def restore_header(partition: Name) -> None:
 
 
 @app.command()
+def lock(partition: Name) -> None:
+    """Close the volume of a stopped partition: its key is nowhere in memory from then on."""
+    call(lambda daemon: daemon.lock_volume(partition), f"Locking the volume of {partition}")
+    output.say(f"The volume of {partition} is locked; 'twinhull disk unlock {partition}' opens it.")
+
+
+@app.command()
+def grow(partition: Name) -> None:
+    """Have an open volume take what /etc/twinhull/diskd.json, or its device, has for it now."""
+    size = call(lambda daemon: daemon.grow_volume(partition), f"Growing the volume of {partition}")
+    output.say(f"The volume of {partition} has {size / 2**30:.1f} GiB.")
+
+
+@app.command()
 def escrow(partition: Name) -> None:
     """Print what your employer can open the corporate volume with, as JSON; of no use to anybody else."""
     output.emit(call(lambda daemon: daemon.escrow(partition)))
@@ -200,13 +254,21 @@ def wipe(
         raise WipeNotProved(partition=partition, what="; ".join(problems))
 
 
-def _proof(partition: Partition, passphrase: Path | None, code: Path | None) -> tuple[UnlockKind, str]:
+def _proof(
+    partition: Partition, passphrase: Path | None, code: Path | None, pin: Path | None
+) -> tuple[UnlockKind, str]:
     """What the person opens the volume with now."""
+    if sum(file is not None for file in (passphrase, code, pin)) > 1:
+        raise BadUsage(detail="Give a passphrase, a recovery code or a PIN, and one of them only.")
     if code is not None:
-        if passphrase is not None:
-            raise BadUsage(detail="Give a passphrase or a recovery code, not both.")
         return "recovery-code", secrets.recovery_code(code, "")
+    if pin is not None:
+        return _tpm(partition, pin)
     return "passphrase", secrets.passphrase(passphrase, f"Passphrase of {partition}")
+
+
+def _tpm(partition: Partition, pin: Path | None) -> tuple[UnlockKind, str]:
+    return "tpm", secrets.pin(pin, f"PIN of {partition}")
 
 
 def _one_standard_input(*files: Path | None) -> None:

@@ -56,13 +56,14 @@ def enroll(
     if not device_code and not (server_fingerprint is None and initiator is None):
         raise BadUsage(detail="--server-fingerprint and --initiator go with --device-code.")
     passphrases: dict[Partition, str] = {}
+    start = False
     if answers is not None:
         from twinhull_client.cli.answers import read_answers
 
         read = read_answers(answers)
         if url is not None and url != read.url:
             raise BadUsage(detail="The address given is not the one in the answer file.")
-        url, token, passphrases = read.url, read.token, read.passphrases()
+        url, token, passphrases, start = read.url, read.token, read.passphrases(), read.start
     if url is None:
         raise BadUsage(detail="The fleet server's address is missing.")
     from twinhull_client.addresses import check_url
@@ -80,10 +81,12 @@ def enroll(
     enrolment = _enrol(url, _checked(token))
     for partition, secret in passphrases.items():
         _create(partition, secret)
+    for partition, secret in passphrases.items() if start else ():
+        _start(partition, secret)
     _told(enrolment, as_json=json)
     if not json:
         for partition in passphrases:
-            output.say(f"{partition} is created.")
+            output.say(f"{partition} is created{' and running' if start else ''}.")
 
 
 def _told(enrolment: EnrolmentInfo, *, as_json: bool) -> None:
@@ -110,6 +113,10 @@ def _create(partition: Partition, secret: str) -> None:
             await daemon.create_partition(partition, secret)
 
     call(create, f"Fetching the image of {partition} and creating it")
+
+
+def _start(partition: Partition, secret: str) -> None:
+    call(lambda daemon: daemon.start_partition(partition, secret), f"Starting {partition}")
 
 
 async def _wait_for_image(daemon: Daemon, partition: Partition) -> bool:

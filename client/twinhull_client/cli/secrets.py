@@ -41,11 +41,20 @@ def from_file(path: Path, kind: str) -> str:
 
 def passphrase(path: Path | None, question: str, *, twice: bool = False) -> str:
     """A passphrase from ``path`` if given, else asked for on the terminal (``twice`` for a new one)."""
+    return _secret(path, question, "passphrase", twice=twice)
+
+
+def pin(path: Path | None, question: str, *, twice: bool = False) -> str:
+    """A PIN, as :func:`passphrase`."""
+    return _secret(path, question, "PIN", twice=twice)
+
+
+def _secret(path: Path | None, question: str, kind: str, *, twice: bool) -> str:
     if path is not None:
-        return from_file(path, "passphrase")
-    secret = ask(question, "passphrase")
-    if twice and ask("The same again", "passphrase") != secret:
-        raise PassphrasesDiffer
+        return from_file(path, kind)
+    secret = ask(question, kind)
+    if twice and ask("The same again", kind) != secret:
+        raise PassphrasesDiffer(kind=kind)
     return secret
 
 

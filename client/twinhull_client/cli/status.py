@@ -20,6 +20,8 @@ def status(json: output.Json = False) -> None:
         output.emit(state)
         return
     output.say(f"Twinhull {state.version}, running since {output.when(state.started_at)}")
+    if state.safe_mode:
+        output.say(f"SAFE MODE: {state.safe_mode} 'twinhull doctor' says what to do.")
     output.say()
     show_partitions(state.partitions)
     _images([image for image in state.images if not image.ready])

@@ -25,6 +25,7 @@ DEFAULTS = {
     "log": "Ctrl+Alt+O",
     "answer": "Ctrl+Alt+A",
     "exchange": "Ctrl+Alt+C",
+    "settings": "Ctrl+Alt+S",
 }
 """By action. U is for USB and O for "log": desktops take D themselves, and L locks everywhere."""
 SETTINGS_GROUP = "chords"
@@ -34,6 +35,12 @@ _MODIFIERS = (
     Qt.KeyboardModifier.MetaModifier,
 )
 _MODIFIER_KEYS = (Qt.Key.Key_Control, Qt.Key.Key_Alt, Qt.Key.Key_Shift, Qt.Key.Key_Meta, Qt.Key.Key_AltGr)
+_SYSTEM_KEYS = (
+    Qt.Key.Key_Delete,
+    Qt.Key.Key_Backspace,
+    *(Qt.Key(Qt.Key.Key_F1.value + n) for n in range(12)),
+)
+"""With Ctrl and Alt these go to the system: consoles, and ending the session (kernel and X server)."""
 _SHIFT = Qt.KeyboardModifier.ShiftModifier
 _IGNORED = Qt.KeyboardModifier.KeypadModifier | Qt.KeyboardModifier.GroupSwitchModifier
 
@@ -59,6 +66,7 @@ def action_words() -> dict[str, str]:
         "log": tr("Log"),
         "answer": tr("Answer for a device"),
         "exchange": tr("Copy to the other computer"),
+        "settings": tr("Settings"),
     }
 
 
@@ -74,7 +82,9 @@ def usable(text: str) -> QKeyCombination | None:
     held = combination.keyboardModifiers()
     if combination.key() in (Qt.Key.Key_unknown, *_MODIFIER_KEYS):
         return None
-    return combination if sum(bool(held & each) for each in _MODIFIERS) >= 2 else None
+    if sum(bool(held & each) for each in _MODIFIERS) < 2 or _of_the_system(combination):
+        return None
+    return combination
 
 
 def _first(sequence: Any) -> QKeyCombination:
@@ -82,12 +92,32 @@ def _first(sequence: Any) -> QKeyCombination:
     return combination
 
 
+def pressed(event: QKeyEvent) -> str:
+    """The combination of a key press as the settings keep it; empty while it is only modifiers, or no key."""
+    if event.key() <= 0 or event.key() in (Qt.Key.Key_unknown, *_MODIFIER_KEYS):
+        return ""
+    combination = QKeyCombination(event.modifiers() & ~_IGNORED, Qt.Key(event.key()))
+    return QKeySequence(combination).toString(QKeySequence.SequenceFormat.PortableText)
+
+
+def _same(first: QKeyCombination, second: QKeyCombination) -> bool:
+    """Whether one press could be both: a key that needs Shift on one keyboard does not on another."""
+    return (
+        first.key() == second.key()
+        and first.keyboardModifiers() | _SHIFT == second.keyboardModifiers() | _SHIFT
+    )
+
+
+def _of_the_system(combination: QKeyCombination) -> bool:
+    both = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier
+    return combination.key() in _SYSTEM_KEYS and combination.keyboardModifiers() & both == both
+
+
 def _without_clashes(chosen: dict[str, QKeyCombination]) -> dict[str, QKeyCombination]:
     """Each action's combination; choices that take another action's are dropped until each has its own."""
     while True:
         effective = {a: chosen.get(a) or _first(QKeySequence(default)) for a, default in DEFAULTS.items()}
-        numbers = [each.toCombined() for each in effective.values()]
-        clash = [a for a in chosen if numbers.count(effective[a].toCombined()) > 1]
+        clash = [a for a in chosen if sum(_same(effective[a], each) for each in effective.values()) > 1]
         if not clash:
             return effective
         del chosen[clash[0]]
@@ -103,10 +133,14 @@ class Chords:
 
     def __init__(self, settings: QSettings) -> None:
         self._settings = settings
+        self.reload()
+
+    def reload(self) -> None:
+        """Take over what the settings have now."""
         chosen = {
             action: combination
             for action in DEFAULTS
-            if (combination := usable(str(settings.value(self._key(action), "")))) is not None
+            if (combination := usable(str(self._settings.value(self._key(action), "")))) is not None
         }
         self._by_action = _without_clashes(chosen)
 
@@ -142,12 +176,24 @@ class Chords:
         held = modifiers & ~_IGNORED
         return any(held == each.keyboardModifiers() for each in self._by_action.values())
 
-    def choose(self, action: str, text: str) -> bool:
-        """Take ``text`` as an action's chord and remember it; False if it cannot be, and nothing changes."""
+    def refusal(self, action: str, text: str) -> str:
+        """Why ``text`` cannot be an action's chord, in one sentence; empty when it can."""
         combination = usable(text)
-        others = {each.toCombined() for name, each in self._by_action.items() if name != action}
-        if action not in DEFAULTS or combination is None or combination.toCombined() in others:
-            return False
-        self._by_action[action] = combination
-        self._settings.setValue(self._key(action), text)
-        return True
+        if combination is None:
+            sequence = QKeySequence.fromString(text, QKeySequence.SequenceFormat.PortableText)
+            if sequence.count() == 1 and _of_the_system(_first(sequence)):
+                return tr("The system takes that combination itself.")
+            return tr("Press one key with two of Ctrl, Alt and Meta, or you could not type it in a computer.")
+        for other, taken in self._by_action.items():
+            if other != action and _same(combination, taken):
+                return tr("“{action}” has that combination.").format(action=action_words()[other])
+        return ""
+
+    def held_text(self) -> str:
+        """The modifiers that most chords share, as people read them."""
+        every = [each.keyboardModifiers() for each in self._by_action.values()]
+        most = max(every, key=every.count)
+        text = QKeySequence(QKeyCombination(most, Qt.Key.Key_A)).toString(
+            QKeySequence.SequenceFormat.NativeText
+        )
+        return text.rpartition("+")[0]

@@ -10,7 +10,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Qt, Signal
 from twinhull_policy.errors import TwinhullError
 
-from twinhull_client.bus import Daemon, connected
+from twinhull_client.bus import Daemon, Line
 from twinhull_client.errors import DaemonUnreachable
 
 RETRY_SECONDS = 2.0
@@ -41,6 +41,7 @@ class DaemonClient(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._line = Line()
         self._daemon: Daemon | None = None
         self._stop: asyncio.Event | None = None
         self._wake: asyncio.Event | None = None
@@ -108,18 +109,20 @@ class DaemonClient(QObject):
                 await _cancel(session)
         for task in list(self._tasks):
             await _cancel(task)
+        self._line.close()
 
     async def _session(self) -> TwinhullError:
         """Follow the daemon until it cannot be reached; returns why."""
         try:
-            async with connected() as daemon:
-                follower = asyncio.create_task(self._follow(daemon))
-                try:
-                    await self._poll(daemon)
-                finally:
-                    self._daemon = None
-                    await _cancel(follower)
+            daemon = self._line.daemon()
+            follower = asyncio.create_task(self._follow(daemon))
+            try:
+                await self._poll(daemon)
+            finally:
+                self._daemon = None
+                await _cancel(follower)
         except TwinhullError as error:
+            self._line.learn(error)
             return error
         raise AssertionError  # _poll only ends by an exception
 

@@ -98,7 +98,7 @@ class DevicePanel(QFrame):
         for verb in ("corporate", "personal"):
             self.buttons[verb].setIcon(icon(verb, colours["text"]))
         self.later = button(self.tr("Later"), self._put_off)
-        self.keys = label(self.tr("Answer by keyboard: Ctrl+Alt+A"), "muted", wrap=False)
+        self.keys = label(role="muted", wrap=False)
         self._rest = QTimer(self, singleShot=True, interval=REST_MS)
         self._rest.timeout.connect(self._arrange)
         self._build()
@@ -137,6 +137,10 @@ class DevicePanel(QFrame):
         row.addLayout(text, 1)
         QWidget.setTabOrder(self.read_only, self.remember)
         QWidget.setTabOrder(self.remember, self.later)
+
+    def show_chord(self, text: str) -> None:
+        """Say by which combination the keyboard gets here."""
+        self.keys.setText(self.tr("Answer by keyboard: {chord}").format(chord=text))
 
     # -- what waits ------------------------------------------------------------------------------------
 

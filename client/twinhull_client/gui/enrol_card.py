@@ -1,4 +1,7 @@
-"""Enrolment on the first page: by a one-time token, typed or from a file, or by a code somebody lets in."""
+"""Enrolment on the first page: by a one-time token, typed or from a file, or by a code somebody lets in.
+
+A link only brings an address, which is shown and has to be taken before it stands in the form.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,8 @@ from twinhull_policy.trust.token import parse_token
 from twinhull_client.addresses import check_url
 from twinhull_client.cli.answers import read_answers
 from twinhull_client.gui.client import DaemonClient
+from twinhull_client.gui.enrol_link import read_link
+from twinhull_client.gui.errors import LinkTooLate
 from twinhull_client.gui.widgets import Card, Problem, breakable, button, foreign, label
 
 SHORTEST_WAIT_MS = 200
@@ -51,6 +56,9 @@ class EnrolCard(Card):
         self.code = button(self.tr("Get a code"), self._ask_code)
         self.same = button(self.tr("They are the same"), self.compared.emit, primary=True)
         self.cancel = button(self.tr("Cancel"), self.cancelled.emit)
+        self.linked = foreign("mono")
+        self.take = button(self.tr("Use this address"), self._take_link)
+        self.drop = button(self.tr("Ignore the link"), self.show_form)
         self.problem = Problem()
         self.grant = QWidget()
         self._facts = QGridLayout(self.grant)
@@ -71,10 +79,10 @@ class EnrolCard(Card):
             self._facts.addWidget(self.values[name], row, 1)
         row_of_buttons = QHBoxLayout()
         row_of_buttons.setSpacing(10)
-        for made in (self.start, self.same, self.file, self.code, self.cancel):
+        for made in (self.start, self.same, self.file, self.code, self.cancel, self.take, self.drop):
             row_of_buttons.addWidget(made)
         row_of_buttons.addStretch()
-        for part in (self.sentence, self.address, self.token, self.grant, self.problem):
+        for part in (self.sentence, self.linked, self.address, self.token, self.grant, self.problem):
             self.body.addWidget(part)
         self.body.addLayout(row_of_buttons)
         self.show_form()
@@ -118,7 +126,29 @@ class EnrolCard(Card):
         self._show(asking=False, waiting=True)
         self.badge.say(self.tr("Waiting to be let in"), "warn")
 
+    def show_link(self, address: str) -> None:
+        """Show the checked address of a link. A key that was meant for something else takes nothing."""
+        self._show(asking=False, waiting=False)
+        for part in (self.grant, self.cancel, self.same):
+            part.hide()
+        for shown in (self.linked, self.take, self.drop):
+            shown.show()
+        self.badge.say(self.tr("A link was opened"), "warn")
+        self.problem.say(None)
+        self.sentence.setText(
+            self.tr(
+                "A link asks to connect this laptop to the company at this address. Nothing was sent there. "
+                "Go on only if your company gave you the link: whoever the address belongs to sets the rules "
+                "of the corporate computer."
+            )
+        )
+        self.linked.setText(breakable(address))
+        self.linked.setAccessibleName(address)
+        self.drop.setFocus(Qt.FocusReason.OtherFocusReason)
+
     def _show(self, *, asking: bool, waiting: bool) -> None:
+        for part in (self.linked, self.take, self.drop):
+            part.hide()
         for widget in (self.address, self.token, self.start, self.file, self.code):
             widget.setVisible(asking)
             widget.setEnabled(True)
@@ -147,6 +177,12 @@ class EnrolCard(Card):
             return
         self.token.clear()
         self.enrol.emit(address, token)
+
+    def _take_link(self) -> None:
+        address = self.linked.accessibleName()
+        self.show_form()
+        self.address.setText(address)
+        self.token.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _ask_code(self) -> None:
         address = self.address.text().strip()
@@ -177,11 +213,20 @@ class EnrolCard(Card):
 
 
 class EnrolDesk(QObject):
-    """Joins the card to the daemon."""
+    """Joins the card to the daemon.
+
+    Signals:
+        link_shown: the address of a link is on the card.
+        link_refused: the TwinhullError that says why a link is good for nothing.
+    """
+
+    link_shown = Signal()
+    link_refused = Signal(object)
 
     def __init__(self, client: DaemonClient, card: EnrolCard) -> None:
         super().__init__(card)
         self.client, self.card = client, card
+        self._untrusted_link = ""
         self._prompt: GrantPrompt | None = None
         self._again = QTimer(self, singleShot=True)
         self._again.timeout.connect(self._poll)
@@ -195,6 +240,21 @@ class EnrolDesk(QObject):
         self.card.setVisible(not enrolment.enrolled)
         if enrolment.enrolled and self._prompt is not None:
             self._cancel()
+        if self._untrusted_link:
+            untrusted_link, self._untrusted_link = self._untrusted_link, ""
+            try:
+                address = read_link(untrusted_link)
+                if enrolment.enrolled:
+                    raise LinkTooLate
+            except TwinhullError as error:
+                self.link_refused.emit(error)
+            else:
+                self.card.show_link(address)
+                self.link_shown.emit()
+
+    def open_link(self, untrusted_link: str) -> None:
+        """Show what a link asks for, as soon as it is known whether this laptop belongs to a company."""
+        self._untrusted_link = untrusted_link
 
     def _enrol(self, address: str, token: str) -> None:
         self.card.show_busy()

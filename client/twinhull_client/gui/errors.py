@@ -58,10 +58,12 @@ class NotBothRunning(TwinhullError):
 
 
 class NothingCopied(TwinhullError):
-    """The {partition} computer has no copied text to give."""
+    """The {partition} computer has no copied text or picture to give."""
 
     code = "TH-GUI-008"
-    next_step = "Mark a text there, copy it (Ctrl+C), and try again. Only text can be copied across."
+    next_step = (
+        "Mark a text there, copy it (Ctrl+C), and try again. Only text and pictures can be copied across."
+    )
 
 
 class NoAnswer(TwinhullError):
@@ -102,3 +104,27 @@ class CopyDenied(TwinhullError):
     code = "TH-GUI-013"
     blame = Blame.DENIED
     next_step = "The Home page says what may be copied, under what your employer controls."
+
+
+class NotAPicture(TwinhullError):
+    """What was copied is not a picture that can be shown, so it stays where it is."""
+
+    code = "TH-GUI-014"
+    blame = Blame.MALFORMED
+    next_step = "Copy text, or a picture that its program copies as PNG."
+
+
+class LinkMalformed(TwinhullError):
+    """The link that was opened cannot connect this laptop to anything: {reason}."""
+
+    code = "TH-GUI-015"
+    blame = Blame.MALFORMED
+    next_step = "Type the address that your company gave you on the Home page."
+
+
+class LinkTooLate(TwinhullError):
+    """The link that was opened changes nothing, because this laptop belongs to a company already."""
+
+    code = "TH-GUI-016"
+    blame = Blame.DENIED
+    next_step = "Leave that company first, if you mean to connect this laptop to another one."

@@ -24,8 +24,10 @@ from twinhull_client.gui.errors import (
     NothingCopied,
     TooMuchCopied,
 )
+from twinhull_client.gui.exchange_link import Link
 from twinhull_client.gui.exchange_panel import ExchangePanel
 from twinhull_client.gui.exchange_text import Copied, examine
+from twinhull_client.gui.pictures import Picture, PictureMaker
 from twinhull_client.gui.viewer_link import ViewerLink
 from twinhull_client.viewer import protocol
 
@@ -36,7 +38,7 @@ OFFER_MS = 60_000
 
 
 class ExchangeDesk(QObject):
-    """Takes one text across at a time.
+    """Takes one text or picture across at a time.
 
     Args:
         client: where the policy's answer comes from.
@@ -56,10 +58,11 @@ class ExchangeDesk(QObject):
         self._client, self._links, self.panel = client, links, panel
         self._gesture = 0
         self._source = ""
-        self._asking = False
-        self._copied: Copied | None = None
+        self._asking, self._image = False, False
+        self._copied: Copied | Picture | Link | None = None
         self._ticket = ""
         self._offered: tuple[str, int, str] | None = None
+        self.pictures = PictureMaker(self)
         self.answer_timer = QTimer(self, singleShot=True, interval=ANSWER_MS)
         self.answer_timer.timeout.connect(self._too_late)
         self.offer_timer = QTimer(self, singleShot=True, interval=OFFER_MS)
@@ -85,10 +88,16 @@ class ExchangeDesk(QObject):
             if self._links[name].pid is None:
                 self._fail(NotBothRunning(partition=name))
                 return
-        self._asking = True
         self.panel.wait(source)
+        self._ask(image=False)
+
+    def _ask(self, *, image: bool) -> None:
+        """Ask the source for its text, or for its picture where it has none; each has a number of its own."""
+        if image:
+            self._gesture += 1
+        self._asking, self._image = True, image
         self.answer_timer.start()
-        self._links[source].ask_clipboard(self._gesture)
+        self._links[self._source].ask_clipboard(self._gesture, image=image)
 
     def cancel(self) -> None:
         """Stop before anything is sent; what was sent already stays for its minute."""
@@ -112,6 +121,7 @@ class ExchangeDesk(QObject):
 
     def _stop_asking(self) -> None:
         self.answer_timer.stop()
+        self.pictures.stop()
         if self._asking:
             self._asking = False
             self._links[self._source].withdraw_clipboard(self._gesture)
@@ -137,17 +147,30 @@ class ExchangeDesk(QObject):
     def _on_source(self, message: protocol.FromClipboard, untrusted_content: bytes | None) -> None:
         if untrusted_content is None:
             reason = message.reason if isinstance(message, protocol.ClipboardNothing) else protocol.NO_TEXT
-            self._fail(_nothing(self._source, reason))
+            if reason == protocol.NO_TEXT and not self._image:
+                self._ask(image=True)
+            else:
+                self._fail(_nothing(self._source, reason, image=self._image))
+            return
+        if self._image:
+            gesture = self._gesture
+            self.pictures.make(
+                untrusted_content,
+                lambda picture: self._on_examined(picture) if gesture == self._gesture else None,
+                lambda error: self._fail(error) if gesture == self._gesture else None,
+            )
             return
         try:
-            self._copied = examine(untrusted_content)
+            self._on_examined(examine(untrusted_content))
         except TwinhullError as error:
             self._fail(error)
-            return
+
+    def _on_examined(self, copied: Copied | Picture) -> None:
+        self._copied = copied
         way: Literal["to_corporate", "from_corporate"] = (
             "from_corporate" if self._source == "corporate" else "to_corporate"
         )
-        self._ask_policy(self._copied.questions(way))
+        self._ask_policy(copied.questions(way))
 
     def _ask_policy(self, questions: tuple[ExchangeFacts, ...]) -> None:
         """Ask for the first way in which it may cross."""
@@ -159,7 +182,7 @@ class ExchangeDesk(QObject):
                     self._settle(answer.ticket, "cancelled")
             elif answer.decision.verdict != "deny":
                 self._ticket = answer.ticket
-                self.panel.read(self._source, self._copied, link=facts.kind == "urls")
+                self._show(facts)
             elif len(questions) > 1:
                 self._ask_policy(questions[1:])
             else:
@@ -171,6 +194,17 @@ class ExchangeDesk(QObject):
 
         self._client.run(lambda daemon: daemon.ask_exchange(facts), answered, failed)
 
+    def _show(self, facts: ExchangeFacts) -> None:
+        """Have the person see what would cross, in the way in which it may."""
+        match self._copied:
+            case Picture() as picture:
+                self.panel.look(self._source, picture)
+            case Copied(link=Link() as link) if facts.kind == "urls":
+                self._copied = link
+                self.panel.lead(self._source, link)
+            case Copied() as copied:
+                self.panel.read(self._source, copied)
+
     # -- the target ------------------------------------------------------------------------------------
 
     def _send(self) -> None:
@@ -179,6 +213,7 @@ class ExchangeDesk(QObject):
         if copied is None or not ticket:
             return
         self._copied, self._ticket = None, ""
+        content = copied.content.encode("ascii") if isinstance(copied, Link) else copied.content
 
         def recorded(_none: object) -> None:
             if gesture != self._gesture or self._links[target].pid is None:
@@ -186,7 +221,7 @@ class ExchangeDesk(QObject):
                 return
             self._clear()
             self._offered = (target, gesture, ticket)
-            self._links[target].offer_clipboard(gesture, copied.content)
+            self._links[target].offer_clipboard(gesture, content, image=isinstance(copied, Picture))
             self.offer_timer.start()
             self.waiting.emit(target)
             self.panel.go()
@@ -232,11 +267,11 @@ class ExchangeDesk(QObject):
         )
 
 
-def _nothing(source: str, reason: int) -> TwinhullError:
+def _nothing(source: str, reason: int, *, image: bool) -> TwinhullError:
     match reason:
         case protocol.NO_AGENT:
             return NoAgent(partition=source)
         case protocol.TOO_LARGE:
-            return TooMuchCopied(limit=protocol.MAX_CLIPBOARD // 1024)
+            return TooMuchCopied(limit=(protocol.MAX_IMAGE if image else protocol.MAX_CLIPBOARD) // 1024)
         case _:
             return NothingCopied(partition=source)

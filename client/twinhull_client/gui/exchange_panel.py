@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import Literal
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QKeyEvent, QPixmap
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
 from twinhull_policy.errors import TwinhullError
 
 from twinhull_client.gui.covers import Cover
-from twinhull_client.gui.exchange_text import Copied
-from twinhull_client.gui.widgets import Problem, button, label
+from twinhull_client.gui.exchange_link import Link
+from twinhull_client.gui.exchange_text import Copied, visible
+from twinhull_client.gui.pictures import Picture
+from twinhull_client.gui.widgets import Problem, breakable, button, label
+from twinhull_client.gui.words import size_words
 
 WIDTH = 640
 TEXT_HEIGHT = 200
+PICTURE_HEIGHT = 240
+"""Largest picture that is shown, logical pixels; a larger one is scaled, and crosses as it is."""
 
 Step = Literal["choose", "wait", "read", "problem"]
 
@@ -40,12 +45,22 @@ class ExchangePanel(Cover):
         self._keeps_focus = False
         self.heading = label(role="heading")
         self.sentence = label()
+        self.host = label(role="title")
         self.warning = label(role="warning")
+        self.note = label(
+            self.tr(
+                "Nothing is opened by this. It is put where the other computer pastes from, for a minute: "
+                "paste it into a browser there."
+            ),
+            "muted",
+        )
         self.text = QPlainTextEdit(readOnly=True)
         self.text.setAccessibleName(self.tr("What would be copied"))
         self.text.setMinimumHeight(60)
         self.text.setMaximumHeight(TEXT_HEIGHT)
         self.text.setTabChangesFocus(True)
+        self.picture = label(wrap=False)
+        self.picture.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self.problem = Problem()
         self.ways = {
             "corporate": button(self.ways_text("corporate"), lambda: self.chosen.emit("corporate")),
@@ -59,7 +74,9 @@ class ExchangePanel(Cover):
         column = QVBoxLayout(card)
         column.setContentsMargins(28, 22, 28, 24)
         column.setSpacing(12)
-        for part in (self.heading, self.sentence, *self.ways.values(), self.warning, self.text, self.problem):
+        for part in (self.heading, self.sentence, *self.ways.values(), self.host, self.warning, self.text):
+            column.addWidget(part)
+        for part in (self.note, self.picture, self.problem):
             column.addWidget(part)
         row = QHBoxLayout()
         row.addWidget(self.send_button)
@@ -89,6 +106,10 @@ class ExchangePanel(Cover):
         for way in self.ways.values():
             way.setVisible(step == "choose")
         self.text.setVisible(step == "read")
+        self.picture.hide()
+        self.picture.clear()
+        self.host.hide()
+        self.note.hide()
         if step != "read":
             self.text.clear()
             self.warning.hide()
@@ -108,6 +129,7 @@ class ExchangePanel(Cover):
         """Let go of everything that is shown, and of the keyboard."""
         self._keeps_focus = False
         self.text.clear()
+        self.picture.clear()
         self.hide()
 
     def choose(self) -> None:
@@ -115,7 +137,9 @@ class ExchangePanel(Cover):
         self._turn(
             "choose",
             self.tr("Copy from one computer to the other"),
-            self.tr("Copy a text or an address in one of them first. You read it before it is sent."),
+            self.tr(
+                "Copy a text, an address or a picture in one of them first. You see it before it is sent."
+            ),
         )
         self.ways["corporate"].setFocus()
 
@@ -124,11 +148,10 @@ class ExchangePanel(Cover):
         self._turn("wait", self.ways_text(source), self.tr("Asking that computer what was copied there."))
         self.leave_button.setFocus()
 
-    def read(self, source: str, copied: Copied, *, link: bool) -> None:
+    def read(self, source: str, copied: Copied) -> None:
         """Show what would cross. A key that was meant for something else sends nothing: the text has them."""
-        kind = self.tr("A web address") if link else self.tr("A text")
-        size = self.tr("{kind}, {bytes} bytes, {lines} lines.").format(
-            kind=kind, bytes=len(copied.content), lines=copied.lines
+        size = self.tr("A text, {bytes} bytes, {lines} lines.").format(
+            bytes=len(copied.content), lines=copied.lines
         )
         self._turn("read", self.ways_text(source), size)
         self.warning.setText(
@@ -139,6 +162,62 @@ class ExchangePanel(Cover):
         self.warning.setVisible(copied.unseen > 0)
         self.text.setPlainText(copied.shown)
         self.text.setFocus()
+
+    def lead(self, source: str, link: Link) -> None:
+        """Show where an address leads, then all of it, and what there is to know of it."""
+        self._turn(
+            "read",
+            self.ways_text(source),
+            self.tr("A web address, {bytes} bytes. It leads to:").format(bytes=len(link.content)),
+        )
+        self.host.setText(breakable(link.host))
+        self.host.setAccessibleName(link.host)
+        self.host.show()
+        self.text.setPlainText(link.content)
+        self.warning.setText("\n".join(self._cautions(link)))
+        self.warning.setVisible(bool(self.warning.text()))
+        self.note.show()
+        self.text.setFocus()
+
+    def _cautions(self, link: Link) -> list[str]:
+        lines = []
+        if link.disguised:
+            lines.append(self.tr("What stands before the @ is a name to sign in with, not where it leads."))
+        if link.reads != link.host:
+            reads = visible(link.reads)[0]
+            lines.append(
+                self.tr("Browsers may show it as “{name}”, with these letters: {letters}.").format(
+                    name=f"\u2068{reads}\u2069", letters=", ".join(link.letters)
+                )
+            )
+        if link.mixed:
+            lines.append(self.tr("It mixes scripts in one word, as addresses do that imitate others."))
+        if link.port:
+            lines.append(self.tr("It leads to port {n} there.").format(n=link.port))
+        if link.scheme == "http":
+            lines.append(self.tr("It is not encrypted: others on the way can read and change it."))
+        return lines
+
+    def look(self, source: str, picture: Picture) -> None:
+        """Show the picture that would cross, as it would."""
+        width, height = picture.image.width(), picture.image.height()
+        size = self.tr("A picture, {width} by {height} pixels, {size}.").format(
+            width=width, height=height, size=size_words(len(picture.content))
+        )
+        self._turn("read", self.ways_text(source), size)
+        ratio = self.devicePixelRatio()
+        pixmap = QPixmap.fromImage(picture.image)
+        most = QSize(WIDTH - 56, PICTURE_HEIGHT) * ratio
+        if width > most.width() or height > most.height():
+            smooth = Qt.TransformationMode.SmoothTransformation
+            pixmap = pixmap.scaled(most, Qt.AspectRatioMode.KeepAspectRatio, smooth)
+        pixmap.setDevicePixelRatio(ratio)
+        self.text.hide()
+        self.warning.hide()
+        self.picture.setPixmap(pixmap)
+        self.picture.setAccessibleName(size)
+        self.picture.show()
+        self.leave_button.setFocus()
 
     def fail(self, source: str, error: TwinhullError) -> None:
         """Say why nothing crosses."""

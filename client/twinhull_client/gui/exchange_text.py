@@ -5,11 +5,11 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import urlsplit
 
-from twinhull_policy.exchange import SCHEMES, TEXT_BYTES, URL_BYTES, ExchangeFacts
+from twinhull_policy.exchange import TEXT_BYTES, ExchangeFacts
 
 from twinhull_client.gui.errors import NotText, TooMuchCopied
+from twinhull_client.gui.exchange_link import Link, as_link
 
 SEEN = "\n\t"
 """Characters of layout that a person sees as such in a text."""
@@ -36,16 +36,17 @@ class Copied:
     shown: str
     unseen: int
     lines: int
-    scheme: str = ""
-    """Of an address that is all of it; empty for any other text."""
+    link: Link | None = None
+    """The web address that is all of it, if it is one."""
 
     def questions(self, way: Literal["to_corporate", "from_corporate"]) -> tuple[ExchangeFacts, ...]:
         """What to ask of the policy, in order: an address may cross as one, and else as a text."""
         size = len(self.content)
         text = ExchangeFacts(way=way, kind="clipboard", size_bytes=size, type="text/plain")
-        if not self.scheme:
+        if self.link is None:
             return (text,)
-        return ExchangeFacts(way=way, kind="urls", size_bytes=size, type=self.scheme), text
+        size = len(self.link.content)
+        return ExchangeFacts(way=way, kind="urls", size_bytes=size, type=self.link.scheme), text
 
 
 def examine(untrusted_content: bytes) -> Copied:
@@ -59,7 +60,7 @@ def examine(untrusted_content: bytes) -> Copied:
     if not text or "\0" in text:
         raise NotText
     shown, unseen = visible(text)
-    return Copied(untrusted_content, shown, unseen, text.count("\n") + 1, _scheme(text))
+    return Copied(untrusted_content, shown, unseen, text.count("\n") + 1, as_link(text))
 
 
 def visible(text: str) -> tuple[str, int]:
@@ -83,15 +84,3 @@ def _drawn(character: str) -> bool:
     return (
         character.isprintable() and character not in BLANKS and not any(number in each for each in VARIATION)
     )
-
-
-def _scheme(text: str) -> str:
-    """The scheme of a web address that is the whole text; empty where it is anything more or else."""
-    if len(text.encode()) > URL_BYTES or not all("!" <= each <= "~" for each in text):
-        return ""
-    try:
-        parts = urlsplit(text)
-        named = bool(parts.hostname)
-    except ValueError:
-        return ""
-    return parts.scheme if parts.scheme in SCHEMES and named else ""

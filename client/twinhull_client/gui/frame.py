@@ -57,8 +57,8 @@ def cursor_image(message: protocol.Cursor, untrusted_fd: int) -> QImage:
     return image.copy()
 
 
-def copied_text(message: protocol.ClipboardText, untrusted_fd: int) -> bytes:
-    """A copy of a guest's copied text; takes ``untrusted_fd`` over. Raises ProtocolError as above."""
+def copied(message: protocol.ClipboardText | protocol.ClipboardImage, untrusted_fd: int) -> bytes:
+    """A copy of what a guest has copied; takes ``untrusted_fd`` over. Raises ProtocolError as above."""
     mapping = _map(untrusted_fd, message.size)
     with mapping:
         return bytes(mapping)

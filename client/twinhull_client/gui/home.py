@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QBoxLayout,
     QGridLayout,
     QHBoxLayout,
     QPlainTextEdit,
-    QProgressBar,
-    QPushButton,
     QScrollArea,
     QVBoxLayout,
     QWidget,
 )
-from twinhull_policy.api.types import Grade, ImageInfo, PolicyInfo, Status, VpnInfo, VpnProof
+from twinhull_policy.api.types import Grade, PolicyInfo, Status, VpnInfo, VpnProof
 from twinhull_policy.errors import TwinhullError
 from twinhull_policy.names import Partition
 from twinhull_policy.parse import parse_policy
@@ -25,7 +23,10 @@ from twinhull_policy.parse import parse_policy
 from twinhull_client.gui.device_page import problem_report
 from twinhull_client.gui.device_switches import SwitchBar
 from twinhull_client.gui.enrol_card import EnrolCard
+from twinhull_client.gui.news_card import NewsCard
 from twinhull_client.gui.partition_card import PartitionCard
+from twinhull_client.gui.storage_card import StorageCard
+from twinhull_client.gui.welcome_card import WelcomeCard
 from twinhull_client.gui.widgets import (
     EDGE,
     NARROW,
@@ -44,10 +45,9 @@ from twinhull_client.gui.words import (
     ago,
     as_sentence,
     check_name,
-    computer_name,
-    image_name,
     lease_report,
     policy_words,
+    safe_mode_report,
     size_words,
     vpn_words,
 )
@@ -58,7 +58,7 @@ BADGE_WIDTH = 74
 LONG_LIST = 5
 """More failed checks than this make the right column the longer one, so the last card goes to the left."""
 ONE_COLUMN = 1080
-"""A page narrower than this, in logical pixels, has all cards in one column."""
+"""A page narrower than this, in logical pixels, or than its cards need, has all of them in one column."""
 
 
 class VpnCard(Card):
@@ -277,90 +277,17 @@ def _badge_row(badge: Badge, text: QWidget) -> QWidget:
     return row
 
 
-class StorageCard(Card):
-    """The systems the computers are made from, and their encrypted stores.
-
-    Signals:
-        states_wanted: the person wants to see the earlier states of this partition.
-    """
-
-    states_wanted = Signal(str)
-
-    def __init__(self) -> None:
-        super().__init__(self.tr("Storage and systems"))
-        self.rows = QVBoxLayout()
-        self.rows.setSpacing(12)
-        self.body.addLayout(self.rows)
-        self.stores = {name.value: label(role="muted") for name in Partition}
-        self.states = {name.value: self._states_button(name.value) for name in Partition}
-        for name, store in self.stores.items():
-            line = QHBoxLayout()
-            line.setSpacing(10)
-            line.addWidget(store, 1)
-            line.addWidget(self.states[name])
-            self.body.addLayout(line)
-
-    def _states_button(self, name: str) -> QPushButton:
-        made = button(self.tr("Earlier states"), lambda: self.states_wanted.emit(name))
-        made.setAccessibleName(self.tr("Earlier states: {name}").format(name=computer_name(name)))
-        return made
-
-    def show_info(self, status: Status) -> None:
-        """Show images with their progress, and how each store is encrypted."""
-        clear(self.rows)
-        ready = bool(status.images) and all(image.ready for image in status.images)
-        if not status.images:
-            self.badge.say(self.tr("Nothing yet"), "idle")
-            self.rows.addWidget(label(self.tr("Systems appear here once your company offers them.")))
-        else:
-            self.badge.say(self.tr("Ready") if ready else self.tr("Downloading"), "good" if ready else "warn")
-        for image in status.images:
-            self.rows.addWidget(self._image(image))
-        for partition in status.partitions:
-            if (store := self.stores.get(partition.name)) is not None:
-                store.setText(
-                    self.tr("{name}: encrypted, up to {disk} GB, {lock}").format(
-                        name=computer_name(partition.name),
-                        disk=partition.disk_gib,
-                        lock=self.tr("open now") if partition.unlocked else self.tr("locked"),
-                    )
-                )
-                for part in (store, self.states[partition.name]):
-                    part.setVisible(bool(partition.encryption) and partition.state != "absent")
-
-    def _image(self, image: ImageInfo) -> QWidget:
-        row = QWidget()
-        column = QVBoxLayout(row)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(6)
-        done = (
-            self.tr("verified, {size}").format(size=size_words(image.size_bytes))
-            if image.ready
-            else self.tr("{done} of {all}").format(
-                done=size_words(image.received_bytes), all=size_words(image.size_bytes)
-            )
-        )
-        name = label(f"{image_name(image.name)} · {done}")
-        tip(name, image.name)
-        column.addWidget(name)
-        if not image.ready:
-            bar = QProgressBar()
-            bar.setTextVisible(False)
-            bar.setAccessibleName(self.tr("Download of {name}").format(name=image_name(image.name)))
-            bar.setValue(round(100 * image.received_bytes / max(image.size_bytes, 1)))
-            column.addWidget(bar)
-        return row
-
-
 class HomePage(QWidget):
     """A head that stays, with the kill switches; under it all cards, each as tall as what it says, in two
     columns or, where those have no room, in one. Tab goes through the cards row by row.
 
     Signals:
         devices_wanted: the person wants to see the devices.
+        settings_wanted: the person wants to see what can be chosen.
     """
 
     devices_wanted = Signal()
+    settings_wanted = Signal()
 
     def __init__(self, colours: dict[str, str]) -> None:
         super().__init__()
@@ -369,8 +296,10 @@ class HomePage(QWidget):
         self.summary = label(role="subtitle")
         self.switches = SwitchBar(colours)
         self.devices = button("", self.devices_wanted.emit)
+        self.settings = button(self.tr("Settings"), self.settings_wanted.emit)
         self.switch_problem, self.devices_problem, self.lease_problem = Problem(), Problem(), Problem()
-        self.enrol = EnrolCard()
+        self.state_problem, self.link_problem = Problem(), Problem()
+        self.news, self.welcome, self.enrol = NewsCard(), WelcomeCard(), EnrolCard()
         self.partitions = {name.value: PartitionCard(name.value) for name in Partition}
         self.vpn, self.policy, self.grade, self.storage = VpnCard(), PolicyCard(), GradeCard(), StorageCard()
         self._cards = (*self.partitions.values(), self.vpn, self.grade, self.policy, self.storage)
@@ -380,7 +309,8 @@ class HomePage(QWidget):
         outer.setContentsMargins(0, 28, 0, 0)
         outer.setSpacing(16)
         outer.addLayout(self._build_head())
-        outer.addWidget(self._build_cards(), 1)
+        self._area = self._build_cards()
+        outer.addWidget(self._area, 1)
         self.show_waiting(0)
 
     def _build_head(self) -> QVBoxLayout:
@@ -390,7 +320,7 @@ class HomePage(QWidget):
         names.addWidget(self.summary)
         controls = QHBoxLayout()
         controls.setSpacing(10)
-        for part in (self.devices, self.switches):
+        for part in (self.settings, self.devices, self.switches):
             controls.addWidget(part, 0, Qt.AlignmentFlag.AlignTop)
         controls.addStretch()
         self._line = line = QBoxLayout(QBoxLayout.Direction.LeftToRight)
@@ -408,8 +338,12 @@ class HomePage(QWidget):
         page = QWidget()
         column = QVBoxLayout(page)
         column.setSpacing(20)
+        column.addWidget(self.state_problem)
+        column.addWidget(self.link_problem)
         column.addWidget(self.lease_problem)
         column.addWidget(self.devices_problem)
+        column.addWidget(self.news)
+        column.addWidget(self.welcome)
         column.addWidget(self.enrol)
         self._columns = QHBoxLayout()
         self._columns.setSpacing(20)
@@ -423,6 +357,15 @@ class HomePage(QWidget):
             side.addStretch(1)
         return scrolling(page, self.tr("Both computers and what concerns them"))
 
+    def bring(self, part: QWidget) -> None:
+        """Scroll to one of the cards, once everything has its place."""
+        QTimer.singleShot(0, self, lambda: self._area.ensureWidgetVisible(part, 0, EDGE))
+
+    def refuse_link(self, error: TwinhullError) -> None:
+        """Say why a link is good for nothing."""
+        self.link_problem.say(error)
+        self.bring(self.link_problem)
+
     def show_waiting(self, count: int) -> None:
         """Say how many devices wait for the person."""
         self.devices.setText(self.tr("Devices: {n} waiting").format(n=count) if count else self.tr("Devices"))
@@ -434,6 +377,7 @@ class HomePage(QWidget):
         """Show a fresh status everywhere."""
         enrolment = status.enrolment
         self.switches.show_info(status.kill_switches)
+        self.state_problem.say(safe_mode_report(status.safe_mode))
         self.lease_problem.say(lease_report(status.lease))
         self.devices_problem.say(problem_report(status.devices_problem))
         self.summary.setText(
@@ -463,7 +407,9 @@ class HomePage(QWidget):
 
     def _place_cards(self) -> None:
         """Give every card its column."""
-        wide = self.width() >= ONE_COLUMN
+        sides = (self._cards[::2], self._cards[1::2])
+        least = sum(max(card.minimumSizeHint().width() for card in side) for side in sides)
+        wide = self.width() >= max(ONE_COLUMN, least + self._columns.spacing() + 2 * EDGE)
         places = [place % 2 if wide else 0 for place in range(len(self._cards))]
         if self._long_list:
             places[-1] = 0

@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from PySide6.QtCore import (
+    QLocale,
     QMessageLogContext,
     QObject,
     QSettings,
@@ -15,7 +16,7 @@ from PySide6.QtCore import (
     qFormatLogMessage,
     qInstallMessageHandler,
 )
-from PySide6.QtGui import QIcon
+from PySide6.QtGui import QIcon, QImage
 from PySide6.QtWidgets import QApplication
 from twinhull_policy.api.types import Status
 from twinhull_policy.errors import TwinhullError
@@ -26,11 +27,14 @@ from twinhull_client.gui.immortal import keep_singletons
 from twinhull_client.gui.language import CHOICES, speak
 from twinhull_client.gui.rail import VIEWS
 from twinhull_client.gui.resources import asset
-from twinhull_client.gui.window import SHOWN_STATES, MainWindow
+from twinhull_client.gui.screen_desk import SHOWN_STATES
+from twinhull_client.gui.window import AGAIN, MainWindow
 
 SETTLE_MS = 400
 """How long the picture waits at least once all frames are there, so that everything shown is painted."""
 MAX_SETTLE = 60.0
+DRAWN_COLOURS = 16
+"""Colours of a screen that shows more than a console's text or a desktop's empty root window."""
 OFFSCREEN_REMARK = "This plugin does not support propagateSizeHints()"
 """What Qt's off-screen platform says of every window; there is nothing a person could do about it."""
 
@@ -43,12 +47,16 @@ class Screenshot(QObject):
         path: PNG file to write.
         wait: most seconds to wait for frames and for rest.
         settle: seconds no shown screen may have changed, 0 to MAX_SETTLE; 0 waits for no rest.
+        drawn: wait, too, until each screen has DRAWN_COLOURS.
     """
 
-    def __init__(self, window: MainWindow, path: str, wait: float, settle: float = 0.0) -> None:
+    def __init__(
+        self, window: MainWindow, path: str, wait: float, settle: float = 0.0, *, drawn: bool = False
+    ) -> None:
         super().__init__(window)
         self.window, self.path, self.wait = window, path, wait
         self.error: TwinhullError | None = None
+        self._to_be_drawn = set(window.links) if drawn else set()
         self.settling = QTimer(self, singleShot=True, interval=max(SETTLE_MS, int(settle * 1000)))
         self.settling.timeout.connect(self._take)
         self._deadline = QTimer(self, singleShot=True, interval=int(wait * 1000))
@@ -57,7 +65,7 @@ class Screenshot(QObject):
         window.client.status.connect(self._check)
         for name, link in window.links.items():
             link.frame_changed.connect(lambda name=name: self._changed(name))
-            if settle:
+            if settle or drawn:
                 link.damaged.connect(lambda _rect, name=name: self._changed(name))
         self._deadline.start()
 
@@ -71,8 +79,17 @@ class Screenshot(QObject):
             if info.state in SHOWN_STATES and self.window.links[info.name].frame is None
         ]
 
+    def _empty(self) -> list[str]:
+        """The shown screens on which nothing was drawn yet."""
+        shown = [name for name in self._to_be_drawn if self.window.screens[name].isVisible()]
+        for name in shown:
+            frame = self.window.links[name].frame
+            if frame is not None and has_colours(frame.image.copy(frame.rect), DRAWN_COLOURS):
+                self._to_be_drawn.remove(name)
+        return [name for name in shown if name in self._to_be_drawn]
+
     def _check(self) -> None:
-        if self._missing():
+        if self._missing() or self._empty():
             self.settling.stop()
         elif not self.settling.isActive():
             self.settling.start()
@@ -95,6 +112,12 @@ class Screenshot(QObject):
         QApplication.exit(0)
 
 
+def has_colours(image: QImage, count: int) -> bool:
+    """Whether a picture has at least ``count`` colours."""
+    pixels = memoryview(image.convertToFormat(QImage.Format.Format_RGB32).constBits()).cast("I")
+    return len(set(pixels)) >= count
+
+
 def _seconds(text: str) -> float:
     seconds = float(text)
     if not 0 <= seconds <= MAX_SETTLE:
@@ -102,9 +125,11 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _arguments(argv: list[str]) -> argparse.Namespace:
+def parse(argv: list[str]) -> argparse.Namespace:
+    """What the command line says. Raises SystemExit once argparse has said why not."""
     parser = argparse.ArgumentParser(prog="twinhull gui", description="Show the two computers.")
     parser.add_argument("--view", choices=VIEWS, help="the page to begin with")
+    parser.add_argument("link", nargs="?", metavar="twinhull:…", help="a link that was opened")
     parser.add_argument("--theme", choices=("system", "light", "dark"), default="system")
     parser.add_argument("--language", choices=CHOICES, help="what the app speaks (default: as the desktop)")
     parser.add_argument("--screenshot", metavar="FILE.png", help="write a picture of the window and end")
@@ -116,13 +141,16 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         metavar="SECONDS",
         help="before the picture, let the screens rest this long",
     )
+    parser.add_argument(
+        "--drawn", action="store_true", help="and wait until each is more than an empty screen"
+    )
     return parser.parse_args(argv)
 
 
 def main(argv: list[str]) -> int:
     """Run the app. Returns an exit status (docs: design.md section 9)."""
     try:
-        arguments = _arguments(argv)
+        arguments = parse(argv)
     except SystemExit as leaving:  # argparse has said why
         return int(leaving.code or 0)
     keep_singletons()
@@ -153,22 +181,44 @@ def _run(app: QApplication, arguments: argparse.Namespace) -> int:
     if arguments.screenshot:
         settings = QSettings()  # a picture neither uses nor changes the remembered layout
         settings.setFallbacksEnabled(False)
-    speak(app, arguments.language or str(settings.value("language", "system")))
+    language = arguments.language or str(settings.value("language", "system"))
+    while True:
+        locale, spoken = QLocale(), speak(app, language)
+        status, error = _show(app, arguments, settings)
+        if error is not None:
+            return _report(error)
+        if status != AGAIN:
+            return status
+        for translator in spoken:
+            app.removeTranslator(translator)
+        QLocale.setDefault(locale)
+        language = str(settings.value("language", "system"))
+
+
+def _show(
+    app: QApplication, arguments: argparse.Namespace, settings: QSettings
+) -> tuple[int, TwinhullError | None]:
+    """One window, from its first picture to its last; what Qt's loop ended with, and what went wrong."""
     window = MainWindow(DaemonClient(), settings, arguments.theme)
     if arguments.view or arguments.screenshot:
         window.show_view(arguments.view or "both")
+    if arguments.link:
+        untrusted_link, arguments.link = arguments.link, None  # for one window, not for each language's
+        window.show_view("home")
+        window.enrol_desk.open_link(untrusted_link)
     picture = None
     if arguments.screenshot:
         window.resize(1440, 900)
-        picture = Screenshot(window, arguments.screenshot, arguments.wait, arguments.settle)
+        picture = Screenshot(
+            window, arguments.screenshot, arguments.wait, arguments.settle, drawn=arguments.drawn
+        )
     window.show()
     QTimer.singleShot(0, window.client.start)  # the first window is there before the first word on the bus
     status = app.exec()
     window.shut_down()
+    window.hide()
     window.deleteLater()
-    if picture is not None and picture.error is not None:
-        return _report(picture.error)
-    return status
+    return status, picture.error if picture is not None else None
 
 
 def _report(error: TwinhullError) -> int:

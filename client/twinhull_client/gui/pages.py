@@ -25,7 +25,13 @@ from twinhull_client.gui.widgets import Problem, button, label
 
 
 class LogPage(QWidget):
-    """Everything received from and reported to the company, and what was decided and done."""
+    """Everything received from and reported to the company, and what was decided and done.
+
+    Signals:
+        receipts_wanted: the person wants to see the receipts.
+    """
+
+    receipts_wanted = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,7 +71,11 @@ class LogPage(QWidget):
         )
         column.addLayout(head)
         column.addWidget(self.problem)
-        column.addWidget(self.only_sent)
+        self.receipts = button(self.tr("Receipts"), self.receipts_wanted.emit)
+        filters = QHBoxLayout()
+        filters.addWidget(self.only_sent, 1)
+        filters.addWidget(self.receipts)
+        column.addLayout(filters)
         column.addWidget(self.table, 3)
         column.addWidget(self.body, 2)
 

@@ -48,6 +48,7 @@ class Rail(QWidget):
         self.setFixedWidth(WIDTH)
         self._colours, self._chords = colours, chords
         self.buttons: dict[str, QToolButton] = {}
+        self._names: dict[str, str] = {}
         column = QVBoxLayout(self)
         column.setContentsMargins(1, 14, 1, 10)
         column.setSpacing(6)
@@ -78,13 +79,20 @@ class Rail(QWidget):
             made.setFixedSize(TOOL_SIDE, TOOL_SIDE)
             tools.addWidget(made)
         column.addLayout(tools)
+        self.show_chords()
 
     def _button(self, action: str, name: str) -> QToolButton:
         made = QToolButton()
         made.setAccessibleName(name)
-        made.setToolTip(f"{name} ({self._chords.text(action)})")
+        self._names[action] = name
         made.setIcon(icon(action, self._colours["text"]))
         made.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # a click leaves the keyboard where it is
         made.clicked.connect(lambda _checked: self.wanted.emit(action))
         self.buttons[action] = made
         return made
+
+    def show_chords(self) -> None:
+        """Name each button's combination in its tool tip."""
+        for action, made in self.buttons.items():
+            name = self._names[action]
+            made.setToolTip(f"{name} ({self._chords.text(action)})")

@@ -6,7 +6,8 @@ from PySide6.QtCore import QPointF, QRect, Qt
 from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from twinhull_client.gui.theme import icon_pixmap, tokens
+from twinhull_client.gui.choices import DEFAULT_LOOKS, Look
+from twinhull_client.gui.theme import StripColours, icon_pixmap, tokens
 from twinhull_client.gui.words import computer_name
 
 HEIGHT = 44
@@ -17,7 +18,7 @@ _ICONS = {"host": "shield", "corporate": "corporate", "personal": "personal"}
 class Strip(QWidget):
     """Colour, pattern, icon, name and phrase of one context: ``host``, ``corporate`` or ``personal``.
 
-    Stripes mean corporate, dots personal, nothing the host, so it works without seeing colours.
+    Both computers have a pattern each and the host has none, so it works without seeing colours.
     """
 
     def __init__(self, context: str = "host", *, small: bool = False, parent: QWidget | None = None) -> None:
@@ -27,6 +28,7 @@ class Strip(QWidget):
         self.context = context
         self.phrase = ""
         self.hint = ""
+        self.looks = dict(DEFAULT_LOOKS)
         self.setFixedHeight(SMALL_HEIGHT if small else HEIGHT)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self._announce()
@@ -38,6 +40,16 @@ class Strip(QWidget):
             self._announce()
             self.update()
 
+    def show_looks(self, looks: dict[str, Look]) -> None:
+        """Wear what the owner chose for each partition."""
+        self.looks = looks
+        self.update()
+
+    def colours(self) -> StripColours:
+        """What it is painted in now."""
+        look = self.looks.get(self.context)
+        return tokens().palette[look.colour] if look is not None else tokens().strip
+
     def _announce(self) -> None:
         self.setAccessibleName(
             self.tr("You are in: {name}. Your phrase: {phrase}").format(
@@ -46,7 +58,7 @@ class Strip(QWidget):
         )
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        colours = tokens().strip[self.context]
+        colours = self.colours()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.fillRect(self.rect(), QColor(colours.ground))
@@ -85,14 +97,31 @@ class Strip(QWidget):
         painter.end()
 
     def _paint_pattern(self, painter: QPainter, colour: QColor) -> None:
-        area: QRect = self.rect()
-        if self.context == "corporate":
-            painter.setPen(QPen(colour, 7))
-            for x in range(-area.height(), area.width() + area.height(), 24):
-                painter.drawLine(QPointF(x, area.height() + 4), QPointF(x + area.height() + 8, -4))
-        elif self.context == "personal":
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(colour)
-            for row, y in enumerate(range(6, area.height() + 6, 14)):
-                for x in range(6 if row % 2 else 15, area.width() + 6, 18):
+        look = self.looks.get(self.context)
+        if look is not None:
+            paint_pattern(painter, self.rect(), look.pattern, colour)
+
+
+def paint_pattern(painter: QPainter, area: QRect, pattern: str, colour: QColor) -> None:
+    """Paint one of PATTERNS over an area that starts at 0, 0."""
+    width, height = area.width(), area.height()
+    if pattern == "stripes":
+        painter.setPen(QPen(colour, 7))
+        for x in range(-height, width + height, 24):
+            painter.drawLine(QPointF(x, height + 4), QPointF(x + height + 8, -4))
+        return
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(colour)
+    match pattern:
+        case "dots":
+            for row, y in enumerate(range(6, height + 6, 14)):
+                for x in range(6 if row % 2 else 15, width + 6, 18):
                     painter.drawEllipse(QPointF(x, y), 3.5, 3.5)
+        case "checks":
+            for row, y in enumerate(range(0, height, 11)):
+                for x in range(0 if row % 2 else 11, width, 22):
+                    painter.drawRect(x, y, 11, 11)
+        case "bars":
+            for x in range(4, width, 26):
+                painter.drawRect(x, 0, 5, height)
+                painter.drawRect(x + 9, 0, 5, height)

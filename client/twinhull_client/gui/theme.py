@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 import msgspec
 from PySide6.QtCore import QRectF, QSize, Qt
@@ -22,13 +23,15 @@ class StripColours(msgspec.Struct, frozen=True):
 
 
 class Tokens(msgspec.Struct, frozen=True):
-    """Everything in tokens.json."""
+    """Everything in tokens.json: colours by theme, of the host's strip, and to choose for the others'."""
 
     light: dict[str, str]
     dark: dict[str, str]
-    strip: dict[str, StripColours]
+    strip: StripColours
+    palette: dict[str, StripColours]
 
 
+@cache
 def tokens() -> Tokens:
     """The colours as the file has them."""
     return msgspec.json.decode(asset("tokens.json").read_bytes(), type=Tokens)

@@ -11,7 +11,7 @@ from PySide6.QtCore import QObject, QRect, QSocketNotifier, QTimer, Signal
 from PySide6.QtGui import QImage
 
 from twinhull_client.gui.errors import ViewerMisbehaved
-from twinhull_client.gui.frame import Frame, copied_text, cursor_image, map_frame
+from twinhull_client.gui.frame import Frame, copied, cursor_image, map_frame
 from twinhull_client.gui.sandbox import start_viewer
 from twinhull_client.viewer import protocol
 from twinhull_client.viewer.canvas import sealed_memory
@@ -158,8 +158,8 @@ class ViewerLink(QObject):
                 self.cursor_changed.emit(image, message.hot_x, message.hot_y)
             case protocol.CursorHidden():
                 self.cursor_changed.emit(None, 0, 0)
-            case protocol.ClipboardText() if fd is not None:
-                self.clipboard.emit(message, copied_text(message, fd))
+            case protocol.ClipboardText() | protocol.ClipboardImage() if fd is not None:
+                self.clipboard.emit(message, copied(message, fd))
             case protocol.ClipboardNothing() | protocol.ClipboardTaken():
                 self.clipboard.emit(message, None)
 
@@ -188,16 +188,16 @@ class ViewerLink(QObject):
             self._wish = wish
             self._send(wish)
 
-    def ask_clipboard(self, gesture: int) -> None:
-        """Ask the guest for what is copied in it; the answer is ``clipboard``."""
-        self._send(protocol.ClipboardAsk(gesture))
+    def ask_clipboard(self, gesture: int, *, image: bool = False) -> None:
+        """Ask the guest for the text or the picture that is copied in it; the answer is ``clipboard``."""
+        self._send(protocol.ClipboardAsk(gesture, image))
 
-    def offer_clipboard(self, gesture: int, text: bytes) -> None:
-        """Let the guest take a text once; ``text`` has 1 to protocol.MAX_CLIPBOARD bytes."""
-        fd = sealed_memory("twinhull-offer", len(text))
+    def offer_clipboard(self, gesture: int, content: bytes, *, image: bool = False) -> None:
+        """Let the guest take a text or a picture once; ``content`` has 1 to protocol.MAX_IMAGE bytes."""
+        fd = sealed_memory("twinhull-offer", len(content))
         try:
-            os.pwrite(fd, text, 0)
-            self._send(protocol.ClipboardOffer(gesture, len(text)), fd)
+            os.pwrite(fd, content, 0)
+            self._send(protocol.ClipboardOffer(gesture, len(content), image), fd)
         finally:
             os.close(fd)
 

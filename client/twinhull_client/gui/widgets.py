@@ -12,12 +12,14 @@ from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
+    QLineEdit,
     QPushButton,
     QScrollArea,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
+from twinhull_policy.api.interface import SECRET_LIMIT
 from twinhull_policy.errors import TwinhullError
 
 NARROW = 800
@@ -70,6 +72,16 @@ def button(text: str, slot: Callable[[], None], *, primary: bool = False) -> QPu
     made.setCursor(Qt.CursorShape.PointingHandCursor)
     made.clicked.connect(lambda _checked: slot())
     return made
+
+
+def secret_field(name: str) -> QLineEdit:
+    """Where a secret is typed, unseen; ``name`` is what a person is shown while it is empty."""
+    field = QLineEdit()
+    field.setEchoMode(QLineEdit.EchoMode.Password)
+    field.setMaxLength(SECRET_LIMIT // 4)
+    field.setPlaceholderText(name)
+    field.setAccessibleName(name)
+    return field
 
 
 class Elided(QLabel):
@@ -137,14 +149,15 @@ class Problem(QFrame):
         column.addWidget(self.next_step)
         self.hide()
 
-    def say(self, error: TwinhullError | None) -> None:
-        """Show an error, or nothing."""
+    def say(self, error: TwinhullError | None, next_step: str = "") -> None:
+        """Show an error, or nothing; ``next_step`` is in place of the error's own."""
         self.setVisible(error is not None)
         if error is not None:
             report = error.report()
             self.sentence.setText(report.message)
-            self.next_step.setText(f"{report.next_step}  ({report.code})")
-            self.setAccessibleName(f"{report.message} {report.next_step}")
+            next_step = next_step or report.next_step
+            self.next_step.setText(f"{next_step}  ({report.code})")
+            self.setAccessibleName(f"{report.message} {next_step}")
 
 
 def scrolling(page: QWidget, name: str) -> QScrollArea:

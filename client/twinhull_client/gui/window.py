@@ -9,7 +9,7 @@ from twinhull_policy.api.types import Status
 from twinhull_policy.errors import TwinhullError
 from twinhull_policy.names import Partition
 
-from twinhull_client.bus import Daemon
+from twinhull_client.gui.choices import Choices
 from twinhull_client.gui.chords import Chords
 from twinhull_client.gui.client import DaemonClient
 from twinhull_client.gui.covers import ChordList, LockCover
@@ -22,24 +22,24 @@ from twinhull_client.gui.lock import SessionLock
 from twinhull_client.gui.notices import Notice, between, waiting
 from twinhull_client.gui.notifier import Notifier
 from twinhull_client.gui.pages import LogPage, UnreachablePage
+from twinhull_client.gui.partition_desk import PartitionDesk
 from twinhull_client.gui.rail import VIEWS, Rail
 from twinhull_client.gui.screen import GuestScreen
+from twinhull_client.gui.screen_desk import ScreenDesk
 from twinhull_client.gui.screens_page import ScreensPage
-from twinhull_client.gui.snapshots import SnapshotDesk
+from twinhull_client.gui.side_pages import SidePages
 from twinhull_client.gui.strip import Strip
 from twinhull_client.gui.theme import colours, style_sheet
 from twinhull_client.gui.tray import Tray
 from twinhull_client.gui.viewer_link import ViewerLink
-from twinhull_client.gui.words import computer_name, state_words
+from twinhull_client.gui.words import computer_name
 
 SCREEN_VIEWS = ("corporate", "personal", "both")
 LOG_ENTRIES = 200
 LEAST_PAGE = 220
 """Least height of a page, logical pixels: with the panel above, a screen of 540 shows all of the window."""
-SHOWN_STATES = ("running", "paused", "stopping")
-"""States in which a partition has a screen."""
-ASKING_STATES = ("absent", "locked", "stopped", "failed")
-"""States in which it is the person's turn, on the home page."""
+AGAIN = 88
+"""Exit status of Qt's loop, not of the app: another window is to be made in the language that was chosen."""
 HOLD_MS = 450
 """How long a chord's modifiers are held before the chords are shown: longer than it takes to press one."""
 
@@ -75,14 +75,16 @@ class MainWindow(QMainWindow):
         self.resize(1440, 900)
         self.colours = colours(theme)
         self.setStyleSheet(style_sheet(self.colours))
-        self.chords = Chords(settings)
+        self.choices, self.chords = Choices(settings, self), Chords(settings)
         self.links = {name.value: ViewerLink(name.value, self) for name in Partition}
         self.screens = {name: GuestScreen(link, computer_name(name)) for name, link in self.links.items()}
         self.strip = Strip()
         self.home, self.log, self.unreachable = HomePage(self.colours), LogPage(), UnreachablePage()
         self.desk = DeviceDesk(client, self.home, self.colours)
         self.enrol_desk = EnrolDesk(client, self.home.enrol)
-        self.snapshots = SnapshotDesk(client)
+        self.screen_desk = ScreenDesk(client, self.links, self.screens, self.chords)
+        self.partition_desk = PartitionDesk(client, self.home.partitions)
+        self.side = SidePages(client, settings, self.home, self.choices, self.chords)
         self.unreachable.set_colour(self.colours["muted"])
         self.screens_page = ScreensPage(self.screens)
         self.pages = Pages()
@@ -90,7 +92,8 @@ class MainWindow(QMainWindow):
         self.pages.setMinimumHeight(LEAST_PAGE)
         for page in (self.unreachable, self.home, self.screens_page, self.desk.page, self.log):
             self.pages.addWidget(page)
-        self.pages.addWidget(self.snapshots.page)
+        for side_page in self.side.pages:
+            self.pages.addWidget(side_page)
         self.rail = Rail(self.colours, self.chords)
         self.buttons = self.rail.buttons
         self._build()
@@ -103,6 +106,7 @@ class MainWindow(QMainWindow):
         self._hold = QTimer(self, singleShot=True, interval=HOLD_MS)
         self._hold.timeout.connect(self.chord_list.appear)
         self._connect()
+        self._on_choices()
         geometry = settings.value("geometry")
         if geometry is not None:
             self.restoreGeometry(geometry)
@@ -142,9 +146,14 @@ class MainWindow(QMainWindow):
         self.screens_page.chosen.connect(self.show_view)
         self.home.vpn.prove.connect(self._prove)
         self.home.policy.sent_wanted.connect(self._show_sent)
+        self.enrol_desk.link_shown.connect(lambda: self.home.bring(self.home.enrol))
+        self.enrol_desk.link_refused.connect(self.home.refuse_link)
         self.home.devices_wanted.connect(lambda: self.show_view("devices"))
-        self.home.storage.states_wanted.connect(self._show_snapshots)
-        self.snapshots.page.left.connect(lambda: self.show_view("home"))
+        self.side.opened.connect(self._show_side)
+        self.log.receipts_wanted.connect(self.side.news.open_receipts)
+        self.side.left.connect(lambda: self.show_view("home"))
+        self.choices.changed.connect(self._on_choices)
+        self.side.settings.anew.connect(self._begin_anew)
         self.desk.waiting.connect(self._on_waiting)
         self.desk.panel.appeared.connect(lambda: QApplication.alert(self))
         self.notifier.opened.connect(self._come_back)
@@ -155,10 +164,11 @@ class MainWindow(QMainWindow):
         self.session_lock.locked.connect(self._on_session_locked)
         self.session_lock.unlocked.connect(self.uncover)
         self.session_lock.unlockable.connect(self._on_unlockable)
-        for name, card in self.home.partitions.items():
-            card.asked.connect(self._on_asked)
-            link = self.links[name]
-            link.channel_wanted.connect(lambda number, link=link: self._open_channel(link, number))
+        for card in self.home.partitions.values():
+            card.asked.connect(
+                lambda name, action, _secret: self.show_view(name) if action == "open" else None
+            )
+        for name in self.links:
             self.screens[name].took_keyboard.connect(self._on_keyboard)
         app = QApplication.instance()
         if isinstance(app, QApplication):
@@ -184,6 +194,8 @@ class MainWindow(QMainWindow):
             self._load_log()
         else:
             self._show_screens()
+        if view != "home":
+            self.home.link_problem.say(None)
         if view not in SCREEN_VIEWS:
             self._keyboard = "host"
             self.pages.setFocus()
@@ -212,6 +224,9 @@ class MainWindow(QMainWindow):
                     self.exchange.choose()
             case "lock":
                 self.lock()
+            case "settings":
+                if self.status is not None:
+                    self.side.open_settings()
             case "switch":
                 self._switch()
             case "release":
@@ -305,13 +320,13 @@ class MainWindow(QMainWindow):
         on_screen = self.pages.currentWidget() is self.screens_page and not self._locked
         context = self._keyboard if on_screen else "host"
         # whoever stands before a locked screen is not to learn the phrase
-        phrase = self.status.owner_phrase if self.status and not self._locked else ""
+        phrase = self.choices.phrase or self.status.owner_phrase if self.status and not self._locked else ""
         hint = (
             self.tr("Home: {home} · Switch: {switch}").format(
                 home=self.chords.text("home"), switch=self.chords.text("switch")
             )
             if on_screen
-            else self.tr("Keys: hold Ctrl+Alt")
+            else self.tr("Keys: hold {keys}").format(keys=self.chords.held_text())
         )
         if self._paste_in:
             hint = self.tr("Sent: paste it in the {name} within a minute").format(
@@ -326,6 +341,9 @@ class MainWindow(QMainWindow):
             self._show_chords(False)
         if not isinstance(event, QKeyEvent):
             return False
+        if self.side.settings.chords.recording and event.type() == QEvent.Type.KeyPress:
+            self.side.settings.chords.take(event)
+            return True
         if event.type() == QEvent.Type.KeyPress:
             action = self.chords.action(event)
             self._show_chords(self.chords.held(event.modifiers()) and action is None)
@@ -355,22 +373,9 @@ class MainWindow(QMainWindow):
         self.tray.show_status(status)
         self.home.show_status(status)
         self.desk.show_status(status)
-        self.snapshots.show_status(status)
+        self.side.show_status(status)
         self.enrol_desk.show_info(status.enrolment)
-        for info in status.partitions:
-            if info.name not in self.links:
-                continue
-            badge, sentence, _tone = state_words(info)
-            link, screen = self.links[info.name], self.screens[info.name]
-            if info.state in SHOWN_STATES:
-                link.start()
-                screen.set_message(badge, self.tr("Its screen appears in a moment."))
-            else:
-                link.stop()
-                where = self.tr("You do that on the Home page: {chord}.").format(
-                    chord=self.chords.text("home")
-                )
-                screen.set_message(badge, f"{sentence}\n{where}" if info.state in ASKING_STATES else sentence)
+        self.screen_desk.show_status(status)
         if first:
             self.session_lock.start()
             self.show_view(self.view)
@@ -414,33 +419,6 @@ class MainWindow(QMainWindow):
         spoken = self.tr("Devices, {n} waiting for you").format(n=count) if count else name
         self.buttons["devices"].setAccessibleName(spoken)
 
-    def _on_asked(self, name: str, action: str, secret: str) -> None:
-        if action == "open":
-            self.show_view(name)
-            return
-        card = self.home.partitions[name]
-
-        async def operation(daemon: Daemon) -> None:
-            match action:
-                case "create":
-                    await daemon.create_partition(name, secret)
-                    await daemon.start_partition(name, "")
-                case "start":
-                    await daemon.start_partition(name, secret)
-                case "stop":
-                    await daemon.stop_partition(name)
-                case "suspend":
-                    await daemon.suspend_partition(name)
-                case "resume":
-                    await daemon.resume_partition(name)
-
-        def failed(error: TwinhullError) -> None:
-            card.set_busy(False)
-            card.fail(error)
-
-        card.set_busy(True)
-        self.client.run(operation, lambda _none: card.set_busy(False), failed)
-
     def _prove(self) -> None:
         self.client.run(
             lambda daemon: daemon.prove_vpn(),
@@ -452,30 +430,43 @@ class MainWindow(QMainWindow):
         self.log.only_sent.setChecked(True)
         self.show_view("log")
 
-    def _show_snapshots(self, name: str) -> None:
+    def _show_side(self, page: QWidget) -> None:
         self.show_view("home")
-        self.pages.setCurrentWidget(self.snapshots.page)
-        self.snapshots.open(name)
+        self.pages.setCurrentWidget(page)
+
+    def _on_choices(self) -> None:
+        """Whatever names or wears what was chosen does so now."""
+        self.chords.reload()
+        self.rail.show_chords()
+        self.desk.panel.show_chord(self.chords.text("answer"))
+        for strip in (self.strip, *self.screens_page.strips.values()):
+            strip.show_looks(self.choices.looks)
+        if self.status is not None:
+            self.screen_desk.show_status(self.status)
+        self._update_strip()
+
+    def _begin_anew(self) -> None:
+        """Have another window made in this one's place, in another language."""
+        self._remember()
+        QApplication.exit(AGAIN)
 
     def _load_log(self) -> None:
         self.client.run(lambda daemon: daemon.log(LOG_ENTRIES), self.log.show_log, self.log.problem.say)
 
-    def _open_channel(self, link: ViewerLink, number: int) -> None:
-        self.client.run(
-            lambda daemon: daemon.open_display(link.partition),
-            lambda fd: link.give_channel(number, fd),
-            lambda _error: link.give_channel(number, None),
-        )
-
-    def closeEvent(self, event: QCloseEvent) -> None:
+    def _remember(self) -> None:
         self.settings.setValue("geometry", self.saveGeometry())
         self.settings.setValue("view", self.view)
         self.settings.setValue("corner", self._corner)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self._remember()
         self.shut_down()
         event.accept()
 
     def shut_down(self) -> None:
-        """End every viewer and the bus thread."""
+        """End every viewer and the bus thread; once is enough."""
+        if self._closed:
+            return
         self._closed = True
         self.exchange.end()
         self.session_lock.close()

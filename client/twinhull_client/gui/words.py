@@ -8,7 +8,7 @@ from typing import Literal
 
 from PySide6.QtCore import QCoreApplication, QLocale
 from twinhull_policy.api.types import LeaseInfo, PartitionInfo, VpnInfo
-from twinhull_policy.errors import ErrorReport, RemoteError, TwinhullError
+from twinhull_policy.errors import ErrorReport, RemoteError, TwinhullError, printable
 from twinhull_policy.model import Direction, Policy
 
 Tone = Literal["good", "warn", "bad", "idle"]
@@ -36,7 +36,13 @@ def state_words(info: PartitionInfo) -> tuple[str, str, Tone]:
             tr("Choose a passphrase and this computer is made ready for you."),
             "idle",
         ),
-        "locked": (tr("Locked"), tr("Type your passphrase to open and start it."), "warn"),
+        "locked": (
+            tr("Locked"),
+            tr("Type your PIN or your passphrase to open and start it.")
+            if info.unlock is not None and info.unlock.pin
+            else tr("Type your passphrase to open and start it."),
+            "warn",
+        ),
         "stopped": (tr("Off"), tr("It is off. Start it whenever you need it."), "idle"),
         "starting": (tr("Starting"), tr("It is starting. This can take a minute."), "warn"),
         "running": (tr("Running"), tr("It is running. Open its screen to use it."), "good"),
@@ -143,6 +149,7 @@ def check_name(name: str) -> str:
         "kernel-lockdown": tr("Locked system kernel"),
         "wipe-on-free": tr("Wiping of freed memory"),
         "hypervisor": tr("Service that runs both computers"),
+        "state": tr("Twinhull's own state"),
     }
     return known.get(name) or name.replace("-", " ").strip().capitalize()
 
@@ -159,6 +166,15 @@ def lease_report(lease: LeaseInfo) -> TwinhullError | None:
         else tr("Connect this laptop to the internet and wait; nothing of the corporate computer is lost.")
     )
     return RemoteError(ErrorReport("TH-PAR-020", f"{message} {lease.reason}", step, 4))
+
+
+def safe_mode_report(reason: str) -> TwinhullError | None:
+    """Why the daemon is in safe mode, told as an error is; None while it is not."""
+    if not reason:
+        return None
+    message = tr("Twinhull is in safe mode and changes nothing: {why}").format(why=printable(reason))
+    step = tr("Run 'sudo twinhull doctor --recover-state'; the damaged file is kept.")
+    return RemoteError(ErrorReport("TH-DMN-040", message, step, 1))
 
 
 def policy_words(policy: Policy) -> list[tuple[str, str]]:

@@ -32,6 +32,8 @@ MAX_MM = 10_000
 """Largest screen for the eye, millimetres."""
 MAX_CLIPBOARD = 64 * 1024
 """Most copied text, bytes: what the host carries at once (twinhull_policy.exchange, TEXT_BYTES)."""
+MAX_IMAGE = 4 * 1024 * 1024
+"""Most of a copied picture, bytes as PNG (twinhull_policy.exchange, IMAGE_BYTES)."""
 MAX_GESTURE = 2**31
 """Gestures are numbered from 1; nobody makes more."""
 NO_AGENT, NO_TEXT, TOO_LARGE = 1, 2, 3
@@ -102,6 +104,14 @@ class ClipboardText:
 
 
 @dataclass(frozen=True)
+class ClipboardImage:
+    """Viewer: the picture copied in the guest, asked for by gesture ``id``, is beside this, as PNG."""
+
+    id: int = bounded(1, MAX_GESTURE)
+    size: int = bounded(1, MAX_IMAGE)
+
+
+@dataclass(frozen=True)
 class ClipboardNothing:
     """Viewer: nothing comes of gesture ``id``, for one of NO_AGENT, NO_TEXT and TOO_LARGE."""
 
@@ -118,17 +128,19 @@ class ClipboardTaken:
 
 @dataclass(frozen=True)
 class ClipboardAsk:
-    """App: a person wants what is copied in the guest now."""
+    """App: a person wants the text, or else the picture, that is copied in the guest now."""
 
     id: int = bounded(1, MAX_GESTURE)
+    image: bool = flag()
 
 
 @dataclass(frozen=True)
 class ClipboardOffer:
-    """App: the guest may take the text beside this message, once."""
+    """App: the guest may take the text, or the picture, beside this message, once."""
 
     id: int = bounded(1, MAX_GESTURE)
-    size: int = bounded(1, MAX_CLIPBOARD)
+    size: int = bounded(1, MAX_IMAGE)
+    image: bool = flag()
 
 
 @dataclass(frozen=True)
@@ -193,7 +205,7 @@ class Resize:
     height_mm: int = bounded(1, MAX_MM)
 
 
-FromClipboard = ClipboardText | ClipboardNothing | ClipboardTaken
+FromClipboard = ClipboardText | ClipboardImage | ClipboardNothing | ClipboardTaken
 ToClipboard = ClipboardAsk | ClipboardOffer | ClipboardWithdraw
 FromViewer = ChannelRequest | Frame | Damage | Cursor | CursorHidden | FromClipboard
 FromApp = Channel | ChannelRefused | Key | Pointer | Button | Shown | Resize | ToClipboard
@@ -206,6 +218,7 @@ FROM_VIEWER: dict[str, type[Any]] = {
     "cursor": Cursor,
     "cursor-hidden": CursorHidden,
     "clipboard-text": ClipboardText,
+    "clipboard-image": ClipboardImage,
     "clipboard-nothing": ClipboardNothing,
     "clipboard-taken": ClipboardTaken,
 }
@@ -221,7 +234,7 @@ FROM_APP: dict[str, type[Any]] = {
     "clipboard-offer": ClipboardOffer,
     "clipboard-withdraw": ClipboardWithdraw,
 }
-CARRIES_DESCRIPTOR = (Frame, Cursor, Channel, ClipboardText, ClipboardOffer)
+CARRIES_DESCRIPTOR = (Frame, Cursor, Channel, ClipboardText, ClipboardImage, ClipboardOffer)
 _NAMES = {kind: name for table in (FROM_VIEWER, FROM_APP) for name, kind in table.items()}
 
 

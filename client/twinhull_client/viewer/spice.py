@@ -244,20 +244,20 @@ class SpiceScreen:
                 self._handle_clipboard(message, fd)
 
     def _handle_clipboard(self, message: protocol.ToClipboard, fd: int | None) -> None:
-        text = b""
+        content = b""
         if fd is not None:
             try:
-                text = os.pread(fd, protocol.MAX_CLIPBOARD, 0)
+                content = os.pread(fd, protocol.MAX_IMAGE, 0)
             finally:
                 os.close(fd)
         if self._clipboard is None:
             self._send(protocol.ClipboardNothing(message.id, protocol.NO_AGENT))
             return
         match message:
-            case protocol.ClipboardAsk(id=gesture):
-                self._clipboard.ask(gesture)
-            case protocol.ClipboardOffer(id=gesture, size=size):
-                self._clipboard.offer(gesture, text[:size])
+            case protocol.ClipboardAsk(id=gesture, image=image):
+                self._clipboard.ask(gesture, image=image)
+            case protocol.ClipboardOffer(id=gesture, size=size, image=image):
+                self._clipboard.offer(gesture, content[:size], image=image)
             case protocol.ClipboardWithdraw(id=gesture):
                 self._clipboard.withdraw(gesture)
 
