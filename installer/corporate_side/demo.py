@@ -205,6 +205,8 @@ class Demo:
             run(inside(GATEWAY, "ip", "link", "add", TUNNEL, "type", "wireguard"))
         except CommandError:  # no WireGuard in this kernel
             run(inside(GATEWAY, "wireguard-go", TUNNEL))
+            # Its daemon half is not to be told from others before it runs; it answers once it does.
+            run(inside(GATEWAY, "wg", "show", TUNNEL, "listen-port"))
             self.ledger.put("gateway", _holder_of(TUNNEL))
         run(
             inside(GATEWAY, "wg", "setconf", TUNNEL, "/dev/stdin"),

@@ -27,7 +27,7 @@ OUR_PATHS = (
     paths.SYSUSERS, paths.TMPFILES, paths.LOCK, Path("/run/twinhull"), Path("/run/twinhull-devd"),
     Path("/run/twinhull-blockd"),
     paths.MODPROBE_USB, paths.MODULES_USB, paths.UDEV_USB,
-    Path("/var/lib/twinhull"), Path("/var/lib/twinhull-netd"),
+    Path("/var/lib/twinhull"), Path("/var/lib/twinhull-netd"), Path("/var/lib/twinhull-diskd"),
     Path("/var/lib/twinhull-fetch"), Path("/var/lib/twinhull-server"), Path("/home") / paths.OWNER,
 )  # fmt: skip
 """Everything the journal may name for removal, besides links in COMMANDS and units called twinhull*."""

@@ -27,7 +27,7 @@ GUEST_SECONDS = 600
 CORE_SECONDS = 180
 """Longest the core takes to answer; on an emulated machine the question alone can take half a minute."""
 PUSH_SECONDS = 60
-PICTURE_SECONDS = {"small": 60, "desktop": 240}
+PICTURE_SECONDS = {"small": 60, "desktop": 600}
 """Longest the picture waits for frames and for the screens to rest, by the images' size."""
 SETTLE_SECONDS = {"small": 0, "desktop": 10}
 """How long the screens must not have changed before the picture; a console's cursor never rests."""
@@ -275,6 +275,7 @@ def take_picture(context: Context, progress: Progress) -> None:
     wait = PICTURE_SECONDS[size]
     command: list[str | Path] = [context.program("twinhull"), "gui", "--screenshot", taken]
     command += ["--wait", str(wait), "--settle", str(SETTLE_SECONDS[size])]
+    command += ["--drawn"] if size == "desktop" else []
     variables = {"QT_QPA_PLATFORM": "offscreen", "XDG_RUNTIME_DIR": str(directory), "HOME": str(directory)}
     context.runner.run(command, timeout=wait + 60, user=context.owner, environment=variables)
     whole = screenshot_path(context).with_suffix(".new")
@@ -303,6 +304,10 @@ def stop_partitions(context: Context) -> None:
         if state not in ("absent", "locked", "stopped"):
             command: list[str | Path] = [context.program("twinhull"), "partition", "stop", "--force", name]
             context.runner.run(command, check=False, timeout=120, user=context.owner)
+        if state not in ("absent", "locked"):
+            # A volume on dm-crypt stays open and mounted until it is locked, whoever ends.
+            lock: list[str | Path] = [context.program("twinhull"), "disk", "lock", name]
+            context.runner.run(lock, check=False, timeout=120, user=context.owner)
     for name in PARTITIONS:
         domain = f"twinhull-{name}"
         for verb in (["destroy", domain], ["undefine", domain, "--nvram"]):

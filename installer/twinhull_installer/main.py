@@ -197,9 +197,7 @@ def install(context: Context) -> None:
     opened = laptop.open_desktop(context)
     sys.stdout.write("\n" + laptop.twinhull(context, "status") + "\n")
     sys.stdout.write(f"The partitions' passphrases are in {paths.PASSPHRASES}, for root alone.\n")
-    prefix = (
-        f" (as {context.owner}, e.g. with: sudo -iu {context.owner})" if context.owner == paths.OWNER else ""
-    )
+    prefix = f" (as {context.owner}: su - {context.owner})" if context.owner == paths.OWNER else ""
     third = "twinhull policy show             what the company controls and sees"
     if not opened:
         third = "twinhull gui                     both computers, side by side (needs a graphical session)"

@@ -60,17 +60,21 @@ OF_THE_FLEET = tuple(
     for part in ("server_*", "fetch_*", "fleet_*", "keys_docs", "cli_daemon", "corporate_side")
 )
 """Those of tests/api that need neither libvirt nor namespaces of the network nor a kernel of their own."""
+OF_THE_CORE = ("tests/api/test_daemon_*.py",)
+"""Those with a core, its bus and its database in their own process, which keeps what they leave open."""
 UNIT = Suite("unit", ("tests/unit/test_*.py",))
 FLEET = Suite("api: fleet", OF_THE_FLEET)
-HOST = Suite("api: host", ("tests/api/test_*.py",), OF_THE_FLEET)
+CORE = Suite("api: core", OF_THE_CORE)
+HOST = Suite("api: host", ("tests/api/test_*.py",), (*OF_THE_FLEET, *OF_THE_CORE))
 LEAKS = Suite("leaks", ("tests/leaks/test_*.py",))
 GUI = Suite("gui", ("tests/gui/test_*.py",))
 FUZZ = Suite("fuzz", ("tests/fuzz/test_*.py",))
 E2E = Suite("e2e", ("tests/e2e/test_*.py",), where="this machine, guests and all")
+KERNEL = Suite("kernel", ("tests/kernel/test_*.py",), where="a kernel that is a process")
 SYSTEMD = Suite("systemd", ("tests/systemd/test_*.py",), where="a container with systemd, guests and all")
 LAB = Suite("lab", ("tests/lab/test_*.py",), where="the virtual laptop")
 LAB_SHORT = Suite("lab, short", LAB.patterns, where="the virtual laptop kept here", options=("--short",))
-LANES: Lanes = ((HOST, LEAKS, GUI, FUZZ), (UNIT, FLEET, SYSTEMD))
+LANES: Lanes = ((CORE, HOST, LEAKS, GUI, FUZZ), (UNIT, FLEET, KERNEL, SYSTEMD))
 """Suites that do not share anything run side by side: much of their time they wait. The container comes last,
 beside private labs: its processes are seen by whoever looks for the daemons of this machine."""
 

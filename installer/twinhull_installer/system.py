@@ -18,7 +18,15 @@ ACTION_PREFIX = "org.twinhull."
 PERSONAL_DNS = "198.51.100.1"
 """The stand-in for the internet's name server (docs/architecture.md, "The demonstration corporate side")."""
 UNDERLAY = "th-underlay"
-SERVICES = ("twinhull-netd", "twinhull-blockd", "twinhull-devd", "twinhull-fetch", "twinhulld")
+SERVICES = (
+    "twinhull-netd",
+    "twinhull-blockd",
+    "twinhull-tpmd",
+    "twinhull-diskd",
+    "twinhull-devd",
+    "twinhull-fetch",
+    "twinhulld",
+)
 SERVER = "twinhull-server"
 _PHRASE_COLOURS = (
     "amber",

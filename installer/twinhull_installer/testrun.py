@@ -18,7 +18,6 @@ from twinhull_installer.steps import Progress, Step, elapsed, run_steps
 from twinhull_installer.suites import TEST_VENV, Summary, show
 
 LOG = Path("/var/log/twinhull-test.log")
-LAB_LOG = Path("/var/log/twinhull-test-lab.log")
 CHECKED_PACKAGES = (
     "twinhull_policy",
     "twinhull_hypervisor",
@@ -161,19 +160,27 @@ def prepare(repository: Path, runner: Runner, *, lab: bool) -> None:
     run_steps(steps, runner, sys.stdout)
 
 
-class LabParts:
-    """The building of the virtual laptop's parts, beside suites that leave a processor free."""
+class BuiltBeside:
+    """The building of something that later suites need, beside those that leave a processor free.
 
-    def __init__(self, repository: Path, runner: Runner) -> None:
+    Args:
+        name: in the summary.
+        module: of the tests, which builds it when it is run.
+        repository: the source tree.
+        runner: for the environment.
+    """
+
+    def __init__(self, name: str, module: str, repository: Path, runner: Runner) -> None:
         sources = ("policy", "hypervisor", "client", "installer", "installer/images", ".")
-        self._log = LAB_LOG.open("wb")
+        self._name, self._output = name, Path(f"{LOG.with_suffix('')}-{module}.log")
+        self._log = self._output.open("wb")
         words: list[str | Path] = [
             "/usr/bin/nice",
             "-n",
             "10",
             TEST_VENV / "bin" / "python",
             "-m",
-            "tests.lab.prepare",
+            module,
         ]
         self._process = subprocess.Popen(  # noqa: S603 - argument list made here
             words,
@@ -189,8 +196,8 @@ class LabParts:
         began = time.monotonic()
         status = self._process.wait(LONG)
         if status:
-            sys.stdout.write(LAB_LOG.read_text("utf-8", errors="replace")[-2000:])
-        summary.add("lab's parts", int(not status), int(bool(status)), 0, time.monotonic() - began)
+            sys.stdout.write(self._output.read_text("utf-8", errors="replace")[-2000:])
+        summary.add(self._name, int(not status), int(bool(status)), 0, time.monotonic() - began)
 
     def end(self) -> None:
         """Build no further."""
@@ -210,20 +217,21 @@ def main(arguments: list[str], repository: Path) -> int:
     began = time.monotonic()
     summary = Summary()
     runner = Runner(LOG)
-    parts: LabParts | None = None
+    parts: list[BuiltBeside] = []
     try:
         checks.require_root("installer/test")
         make_room(repository, runner)
         prepare(repository, runner, lab=options.lab or options.lab_short)
         before = look(runner)
         start_daemons(repository, runner)
-        parts = LabParts(repository, runner) if options.lab else None
+        parts.append(BuiltBeside("kernel's building", "tests.kernel.build", repository, runner))
+        if options.lab:
+            parts.append(BuiltBeside("lab's parts", "tests.lab.prepare", repository, runner))
         run_checks(repository, runner, summary)
         suites.run_lanes(repository, runner, summary, guests=not options.fast)
-        if parts:
+        while parts:
             # Nothing is built beside emulated guests.
-            parts.wait(summary)
-            parts = None
+            parts.pop().wait(summary)
         wanted = [] if options.fast else [suites.E2E]
         if options.lab:
             wanted.append(suites.LAB)
@@ -241,8 +249,8 @@ def main(arguments: list[str], repository: Path) -> int:
         services.report(error, LOG)
         summary.add("run", 0, 1, 0, time.monotonic() - began)
     finally:
-        if parts:
-            parts.end()
+        for part in parts:
+            part.end()
     sys.stdout.write("\n" + "\n".join(summary.lines) + f"\nin {elapsed(time.monotonic() - began)}\n")
     sys.stdout.write(f"{summary.passed} passed, {summary.failed} failed, {summary.skipped} skipped\n")
     return 1 if summary.failed else 0

@@ -103,6 +103,7 @@ SYSTEMD_ONLY = frozenset(
         "TasksMax",
         "MemoryMax",
         "Slice",
+        "OOMScoreAdjust",
         "Delegate",
         "MountFlags",
         "NoExecPaths",

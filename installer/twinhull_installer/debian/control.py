@@ -110,6 +110,10 @@ def lay_out_control(kind: Kind, repository: Path, root: Path, version: str, when
     control = root / "DEBIAN"
     write(control / "control", fields(kind, repository, version, installed))
     write(control / "md5sums", sums)
+    kept = sorted(path for path in (root / "etc").rglob("*") if path.is_file())
+    if kept:
+        # What an administrator changed there stays (Debian Policy, appendix E).
+        write(control / "conffiles", "".join(f"/{path.relative_to(root)}\n" for path in kept))
     for script in SCRIPTS:
         source = own / f"{kind.name}.{script}"
         if source.exists():

@@ -69,7 +69,16 @@ CLIENT = Kind(
     summary="one laptop as two isolated computers, a corporate and a personal one",
     prefix=Path("opt/twinhull"),
     server=False,
-    programs=("twinhull", "twinhulld", "twinhull-netd", "twinhull-devd", "twinhull-blockd", "twinhull-fetch"),
+    programs=(
+        "twinhull",
+        "twinhulld",
+        "twinhull-netd",
+        "twinhull-devd",
+        "twinhull-blockd",
+        "twinhull-tpmd",
+        "twinhull-diskd",
+        "twinhull-fetch",
+    ),
     commands=("twinhull", "twinhull-fetch"),
     left_out=("twinhull_policy/server",),
 )
@@ -166,6 +175,12 @@ def lay_out_system(kind: Kind, repository: Path, root: Path) -> None:
             (assets / f"org.twinhull.Twinhull.{name}").read_text(),
         )
     write(root / f"usr/share/icons/hicolor/scalable/apps/{ICON}", (assets / "icons" / ICON).read_text())
+    host = config / "host"
+    write(
+        root / "usr/lib/udev/rules.d/60-twinhull-disks.rules",
+        (host / "60-twinhull-disks.rules").read_text("utf-8"),
+    )
+    write(root / "etc/libvirt/hooks/qemu.d/twinhull", (host / "libvirt-hook").read_text("utf-8"), mode=0o755)
     library = root / kind.prefix / "lib"
     for module in SERVICES_MODULES:
         write(
