@@ -40,7 +40,7 @@ from tests.support.stick_pipes import StickPipes
 PERSONAL = Partition.PERSONAL
 CONTENT = random.Random(2).randbytes(256 * 1024)  # noqa: S311 - any bytes
 STICK = Holding(PERSONAL, "1-2.3", 1, 17, read_only=True)
-SECONDS = 30.0
+SECONDS = 60.0
 
 
 class Bench:

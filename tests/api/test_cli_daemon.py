@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -10,12 +11,13 @@ import pytest
 from sdbus import DbusFailedError, DbusNoReplyError
 from twinhull_policy.api.types import (
     DeviceInfo,
+    Diagnosis,
     EnrolmentInfo,
-    Grade,
     KeySlot,
     Log,
     PartitionInfo,
     PolicyInfo,
+    StateRecovered,
     Status,
     VpnInfo,
     VpnProof,
@@ -32,7 +34,7 @@ PASSPHRASE = " ".join(("correct", "horse", "battery"))
 
 JSON = [
     ("status", Status),
-    ("doctor", Grade),
+    ("doctor", Diagnosis),
     ("log", Log),
     ("log --sent", Log),
     ("partition list", list[PartitionInfo]),
@@ -66,6 +68,59 @@ def test_status_shows_what_matters(standin: StandInDaemon) -> None:
     assert [part for part in expected if part not in shown] == []
 
 
+def test_status_says_that_and_why_it_is_in_safe_mode(standin: StandInDaemon) -> None:
+    reason = "The state database /x cannot be used: it is damaged\x1b[31m."
+    standin.status = msgspec.structs.replace(standin.status, safe_mode=reason)
+    shown = twinhull("status").stdout
+    assert "SAFE MODE: The state database /x cannot be used: it is damaged" in shown
+    assert "twinhull doctor" in shown
+    assert "\x1b" not in shown
+    assert json.loads(twinhull("status", "--json").stdout)["safe_mode"] == reason
+
+
+@pytest.mark.parametrize(
+    ("done", "said"),
+    [
+        (StateRecovered(kept="/x.damaged", source="copy"), ["kept as /x.damaged", "starts anew"]),
+        (StateRecovered(kept="/x.damaged", source="volumes"), ["kept as /x.damaged", "Enrol again"]),
+        (StateRecovered(kept="", source="database"), ["in order again", "nothing was changed"]),
+    ],
+)
+def test_what_came_of_a_recovery(standin: StandInDaemon, done: StateRecovered, said: list[str]) -> None:
+    standin.recovered = done
+    shown = twinhull("doctor", "--recover-state").stdout
+    assert [part for part in said if part not in shown] == []
+    assert ("Enrol again" in shown) == (done.source == "volumes")
+    assert (
+        msgspec.json.decode(twinhull("doctor", "--recover-state", "--json").stdout, type=StateRecovered)
+        == done
+    )
+
+
+def test_the_doctor_says_what_needs_attention(standin: StandInDaemon) -> None:
+    portal = "http://portal.example/\x1b[31mlogin"
+    vpn = msgspec.structs.replace(standin.status.vpn, portal=portal)
+    standin.status = msgspec.structs.replace(standin.status, vpn=vpn, devices_problem="Nobody answers.")
+    shown = twinhull("doctor").stdout
+    wanted = (
+        "grade: E",
+        "[attention] sign-in",
+        "http://portal.example/",
+        "Nobody answers.",
+        "sudo systemctl restart",
+    )
+    assert [part for part in wanted if part not in shown] == []
+    assert "\x1b" not in shown
+    diagnosis = msgspec.json.decode(twinhull("doctor", "--json").stdout, type=Diagnosis)
+    assert {"sign-in", "devices"} <= {finding.name for finding in diagnosis.findings}
+
+
+def test_a_bundle_comes_before_a_recovery(standin: StandInDaemon, tmp_path: Path) -> None:
+    done = twinhull("doctor", "--recover-state", "--bundle", str(tmp_path / "bundle"))
+    assert (done.returncode, standin.calls) == (2, [])
+    assert "Write the bundle first" in done.stderr
+
+
 def test_status_of_a_fresh_machine(standin: StandInDaemon) -> None:
     standin.status = demonstration_status(enrolled=False)
     shown = twinhull("status").stdout
@@ -96,6 +151,19 @@ def test_status_of_a_fresh_machine(standin: StandInDaemon) -> None:
             ("add_recovery_code", ("personal", "recovery-code", PASSPHRASE)),
         ),
         (
+            "disk add personal tpm --passphrase-file - --new-pin-file NEW",
+            ("add_pin", ("personal", "passphrase", PASSPHRASE, NEW)),
+        ),
+        ("disk unlock personal --pin-file -", ("unlock_volume", ("personal", "tpm", PASSPHRASE))),
+        (
+            "disk unlock corporate --passphrase-file -",
+            ("unlock_volume", ("corporate", "passphrase", PASSPHRASE)),
+        ),
+        (
+            "disk remove personal fedcba9876543210 --pin-file -",
+            ("remove_key_slot", ("personal", "fedcba9876543210", "tpm", PASSPHRASE)),
+        ),
+        (
             "disk remove personal fedcba9876543210 --passphrase-file -",
             ("remove_key_slot", ("personal", "fedcba9876543210", "passphrase", PASSPHRASE)),
         ),
@@ -111,7 +179,10 @@ def test_status_of_a_fresh_machine(standin: StandInDaemon) -> None:
             ("roll_back_partition", ("personal", "s-01234567", PASSPHRASE)),
         ),
         ("disk wipe personal --yes", ("wipe_partition", ("personal",))),
+        ("doctor --recover-state", ("recover_state", ())),
         ("disk restore-header personal", ("restore_header", ("personal",))),
+        ("disk lock personal", ("lock_volume", ("personal",))),
+        ("disk grow personal", ("grow_volume", ("personal",))),
         ("disk escrow corporate", ("get_escrow", ("corporate",))),
         ("device attach 1-2 corporate", ("attach_device", ("1-2", "corporate", False))),
         ("device attach 1-2 personal --read-only", ("attach_device", ("1-2", "personal", True))),
@@ -234,6 +305,30 @@ def test_enrolment_by_answer_file_creates_partitions(standin: StandInDaemon, tmp
     assert msgspec.json.decode(done.stdout, type=EnrolmentInfo).enrolled
     assert standin.calls[0] == ("enrol", ("https://fleet.example", TOKEN))
     assert standin.calls[-1] == ("create_partition", ("personal", PASSPHRASE))
+
+
+def test_an_answer_file_has_both_partitions_up(standin: StandInDaemon, tmp_path: Path) -> None:
+    """No question is asked; run again it asks for the same, which the daemon takes as done."""
+    standin.status = demonstration_status(corporate="absent", personal="absent")
+    answers = tmp_path / "answers.json"
+    content = {"url": "https://fleet.example", "token": TOKEN, "start": True}
+    secrets = {"passphrase_corporate": NEW, "passphrase_personal": PASSPHRASE}
+    answers.touch(mode=0o600)
+    answers.write_bytes(msgspec.json.encode(content | secrets))
+    done = twinhull("enroll", "--answers", str(answers))
+    assert (done.returncode, done.stderr) == (0, "")
+    asked = [call for call in standin.calls if call[0] != "get_status"]
+    assert asked == [
+        ("enrol", ("https://fleet.example", TOKEN)),
+        ("create_partition", ("corporate", NEW)),
+        ("create_partition", ("personal", PASSPHRASE)),
+        ("start_partition", ("corporate", NEW)),
+        ("start_partition", ("personal", PASSPHRASE)),
+    ]
+    assert "corporate is created and running." in done.stdout
+    assert [secret for secret in (NEW, PASSPHRASE, TOKEN) if secret in done.stdout] == []
+    assert twinhull("enroll", "--answers", str(answers)).returncode == 0
+    assert [call for call in standin.calls if call[0] == "create_partition"] == asked[1:3]
 
 
 def test_devices_say_what_the_person_has_to_do(standin: StandInDaemon) -> None:

@@ -23,7 +23,7 @@ from tests.support.standin_daemon import StandInDaemon
 
 SHOWN = "0123 4567 89ab cdef 0123 4567 89ab cdef"
 QUESTION = "same fingerprint of the server?"
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 class Terminal:

@@ -70,18 +70,17 @@ async def state_of(laptop: CoreLaptop, partition: Partition) -> str:
 
 async def test_lock_and_unlock(laptop: CoreLaptop) -> None:
     await command(laptop, "lock", 1)
-    assert (laptop.machine(CORPORATE), laptop.machine(PERSONAL)) == ("paused", "running")
+    assert (laptop.machine(CORPORATE), laptop.machine(PERSONAL)) == ("absent", "running")
     assert "corporate_cut" in [verb for verb, _ in laptop.netd.of(CORPORATE)]
-    for call in (laptop.daemon.resume_partition("corporate"), laptop.daemon.open_display("corporate")):
-        refusal = await laptop.refusal(call)
-        assert (refusal.code, "command 1" in refusal.message) == ("TH-PAR-021", True)
+    refusal = await laptop.refusal(laptop.daemon.open_display("corporate"))
+    assert (refusal.code, "command 1" in refusal.message) == ("TH-PAR-021", True)
     await laptop.stop_core()
+    laptop.create(CORPORATE)
     await laptop.start_core()
-    assert laptop.machine(CORPORATE) == "paused"
-    refusal = await laptop.refusal(laptop.daemon.resume_partition("corporate"))
-    assert refusal.code == "TH-PAR-021"
+    await laptop.until(lambda: laptop.machine(CORPORATE) == "absent")
+    assert (await laptop.refusal(laptop.daemon.open_display("corporate"))).code == "TH-PAR-021"
     await command(laptop, "unlock", 2)
-    await laptop.until(lambda: laptop.machine(CORPORATE) == "running")
+    assert (await laptop.refusal(laptop.daemon.open_display("corporate"))).code == "TH-PAR-007"
     assert laptop.machine(PERSONAL) == "running"
 
 
@@ -137,7 +136,7 @@ async def test_a_lease_that_wipes_destroys_on_signed_time_alone(tmp_path: Path) 
             path.write_bytes(b"wrapped")
         await laptop.passes(1000)
         await laptop.core._enforce_lease()
-        assert laptop.machine(CORPORATE) == "paused"
+        assert laptop.machine(CORPORATE) == "absent"
         assert volumes[CORPORATE].exists()
         await laptop.contact()
         await laptop.contact(hours_ago=20)

@@ -247,6 +247,13 @@ async def test_a_keyboard_whose_code_is_not_typed_stays_out_until_forgotten(lapt
     await laptop.until(lambda: laptop.ports.admissions.get("1-2", first) != first)
 
 
+async def test_an_admission_may_be_over_before_the_call_that_began_it(laptop: DeviceLaptop) -> None:
+    laptop.ports.during_admit = lambda: laptop.ports.give_up("1-2")
+    laptop.ports.plug("1-2", KEYBOARD)
+    info = await laptop.becomes("1-2", "blocked")
+    assert info.reason == "Its code was not typed."
+
+
 async def test_an_admission_outlives_neither_core_nor_devd(laptop: DeviceLaptop) -> None:
     laptop.ports.plug("1-2", KEYBOARD)
     await laptop.until(lambda: "1-2" in laptop.ports.admissions)

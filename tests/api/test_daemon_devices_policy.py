@@ -132,6 +132,27 @@ async def test_a_holder_that_does_not_let_go_keeps_everybody_else_out(laptop: De
 # By hand
 
 
+async def test_an_answer_for_once_outlives_core_and_not_the_plug(laptop: DeviceLaptop) -> None:
+    laptop.set_owner("ask")
+    laptop.ports.plug("1-2", STICK)
+    await laptop.becomes("1-2", "asking")
+    await laptop.commands.attach("1-2", Partition.PERSONAL, read_only=False)
+    await laptop.becomes("1-2", "attached", "personal")
+    await laptop.restart_core()
+    await laptop.becomes("1-2", "attached", "personal")
+    assert [what for what, _, _ in laptop.machines.history] == ["attach"], "it was not touched"
+    await laptop.stop_core()
+    laptop.ports.pull("1-2")
+    laptop.ports.plug("1-2", STICK)
+    laptop.new_core()
+    await laptop.start_core()
+    await laptop.becomes("1-2", "asking")
+    laptop.boot = "boot-2"
+    await laptop.commands.attach("1-2", Partition.PERSONAL, read_only=False)
+    await laptop.restart_core()
+    await laptop.becomes("1-2", "asking")
+
+
 async def test_what_is_taken_back_stays_back_until_it_is_plugged_in_again(laptop: DeviceLaptop) -> None:
     laptop.set_owner("personal")
     laptop.ports.plug("1-2", STICK)
@@ -143,6 +164,9 @@ async def test_what_is_taken_back_stays_back_until_it_is_plugged_in_again(laptop
     assert (laptop.info("1-2") or laptop.manager.infos()[0]).state == "blocked"
     with pytest.raises(NotAttached):
         await laptop.commands.detach("usb-1-2")
+    await laptop.restart_core()
+    await laptop.rest()
+    assert (laptop.info("1-2") or laptop.manager.infos()[0]).state == "blocked"
     laptop.ports.pull("1-2")
     await laptop.rest()
     assert laptop.manager.plugged.choices == {}

@@ -22,7 +22,7 @@ from twinhull_policy.recovery_code import from_words
 
 from tests.support.bus_watch import watched_bus
 from tests.support.core_laptop import CoreLaptop, core_laptop
-from tests.support.hypervisor import QUICK, make_base
+from tests.support.hypervisor import QUICK, make_volumes
 
 CORPORATE, PERSONAL = Partition
 FIRST, SECOND, THIRD = "the first canary phrase", "the second canary phrase", "the third canary phrase"
@@ -31,19 +31,14 @@ PRIVATE, PUBLIC = new_private_key()
 
 @pytest.fixture(scope="module")
 def volumes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Both volumes, made once: qemu-img takes a second to measure how long its key takes to derive."""
-    place = tmp_path_factory.mktemp("volumes")
-    base = make_base(place)
-    for partition in Partition:
-        (place / partition).mkdir()
-        QemuLuksVolume(partition, place / partition, cost=QUICK).create(base, 1, FIRST.encode())
-    return place
+    """Both volumes, made once."""
+    return make_volumes(tmp_path_factory.mktemp("volumes"), FIRST)
 
 
 @pytest.fixture
 async def laptop(tmp_path: Path, volumes: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[CoreLaptop]:
     """Both volumes made, locked; both machines running."""
-    monkeypatch.setattr("twinhull_hypervisor.storage.volume.for_this_machine", lambda: QUICK)
+    monkeypatch.setattr("twinhull_hypervisor.storage.base.for_this_machine", lambda: QUICK)
     async with core_laptop(tmp_path, start=False) as made:
         for partition in Partition:
             shutil.copytree(volumes / partition, made.paths.volume(partition))
@@ -261,12 +256,12 @@ async def test_no_secret_is_where_it_should_not_be(
     with watched_bus(bus):
         codes = [await add_code(laptop, "personal")]
         codes.append(await recover(laptop, "personal", codes[0], SECOND))
-        keys = [volume.secret_value()]
+        keys = [volume.secret_value() or b""]
         with pipes(SECOND, THIRD) as (old, new):
             await laptop.daemon.change_passphrase("personal", old, new)
         with pipes(THIRD) as (secret,):
             codes.append(await code_from(laptop.daemon.rotate_volume_key("personal", secret)))
-        keys.append(volume.secret_value())
+        keys.append(volume.secret_value() or b"")
         await laptop.daemon.get_log(1000)
     assert keys[0] != keys[1]
     needles = [phrase.encode() for phrase in (FIRST, SECOND, THIRD)]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest_asyncio
 from twinhull_policy.errors import ErrorReport
@@ -23,13 +24,19 @@ async def laptop(tmp_path: Path) -> AsyncIterator[CoreLaptop]:
         yield laptop
 
 
-async def start(laptop: CoreLaptop) -> ErrorReport:
+async def refused_secret(laptop: CoreLaptop, call: Callable[[int], Any]) -> ErrorReport:
+    """How a call is refused that is given a secret in a pipe."""
     reading, writing = os.pipe()
+    os.write(writing, b"correct horse battery")
     os.close(writing)
     try:
-        return await laptop.refusal(laptop.daemon.start_partition("corporate", reading))
+        return await laptop.refusal(call(reading))
     finally:
         os.close(reading)
+
+
+async def start(laptop: CoreLaptop) -> ErrorReport:
+    return await refused_secret(laptop, lambda pipe: laptop.daemon.start_partition("corporate", pipe))
 
 
 async def test_the_stages_one_after_the_other(laptop: CoreLaptop) -> None:
@@ -52,9 +59,9 @@ async def test_the_stages_one_after_the_other(laptop: CoreLaptop) -> None:
     assert (await laptop.status()).vpn.reason.startswith("It was taken away")
     await laptop.passes(6)
     assert await laptop.stage() == "locked"
-    assert laptop.machine(CORPORATE) == "paused"
+    assert laptop.machine(CORPORATE) == "absent"
     corporate, personal = (await laptop.status()).partitions
-    assert (corporate.state, personal.state) == ("paused", "running")
+    assert (corporate.state, personal.state) == ("locked", "running")
     assert "The server was not heard of for 7 days" in corporate.reason
     assert personal.reason == ""
     assert [line.partition(".")[0] for line in laptop.log()] == [
@@ -66,19 +73,17 @@ async def test_the_stages_one_after_the_other(laptop: CoreLaptop) -> None:
 
 async def test_what_is_locked_does_not_run_and_shows_nothing(laptop: CoreLaptop) -> None:
     await laptop.passes(168)
-    daemon = laptop.daemon
+    daemon, snapshot = laptop.daemon, "s-00000000"
     for refused in (
         await start(laptop),
-        await laptop.refusal(daemon.resume_partition("corporate")),
         await laptop.refusal(daemon.open_display("corporate")),
-        await laptop.refusal(daemon.stop_partition("corporate", False)),
+        await refused_secret(laptop, lambda pipe: daemon.unlock_volume("corporate", "passphrase", pipe)),
+        await refused_secret(laptop, lambda pipe: daemon.roll_back_partition("corporate", snapshot, pipe)),
+        await refused_secret(laptop, lambda pipe: daemon.rotate_volume_key("corporate", pipe)),
     ):
         assert (refused.code, refused.blame) == ("TH-PAR-020", 4)
         assert refused.next_step.startswith("Connect to the internet")
-    assert laptop.machine(CORPORATE) == "paused"
-    await daemon.stop_partition("corporate", True)
     assert laptop.machine(CORPORATE) == "absent"
-    assert (await start(laptop)).code == "TH-PAR-020"
 
 
 async def test_nothing_of_it_touches_the_personal_side(laptop: CoreLaptop) -> None:
@@ -93,29 +98,36 @@ async def test_nothing_of_it_touches_the_personal_side(laptop: CoreLaptop) -> No
     assert laptop.machine(PERSONAL) == "running"
 
 
-async def test_contact_lets_it_go_on_by_itself(laptop: CoreLaptop) -> None:
-    await laptop.passes(200)
-    assert laptop.machine(CORPORATE) == "paused"
+def since_cut(laptop: CoreLaptop) -> list[str]:
+    """What netd was asked for since it last took the corporate network away."""
+    verbs = [verb for verb, _ in laptop.netd.of(CORPORATE)]
+    return verbs[len(verbs) - verbs[::-1].index("corporate_cut") :]
+
+
+async def test_contact_gives_the_network_back_and_forgets_that_it_was_locked(laptop: CoreLaptop) -> None:
+    await laptop.passes(163)
+    assert await laptop.stage() == "no-network"
+    assert not laptop.netd.tunnel
     await laptop.contact()
-    await laptop.until(lambda: laptop.machine(CORPORATE) == "running")
-    await laptop.until(lambda: laptop.netd.tunnel)
+    await laptop.until(lambda: since_cut(laptop)[-1:] == ["adopt"])
+    assert set(since_cut(laptop)) == {"corporate_up", "adopt"}
+    assert since_cut(laptop)[0] == "corporate_up"
+    await laptop.passes(200)
+    assert laptop.machine(CORPORATE) == "absent"
+    await laptop.contact()
     assert await laptop.stage() == "held"
     corporate, _ = (await laptop.status()).partitions
-    assert (corporate.state, corporate.reason) == ("running", "")
-    verbs = [verb for verb, _ in laptop.netd.of(CORPORATE)]
-    since = verbs[len(verbs) - verbs[::-1].index("corporate_cut") :]
-    assert set(since) == {"corporate_up", "adopt"}
-    assert since[0] == "corporate_up"
+    assert (corporate.state, corporate.reason) == ("locked", "")
+    # What refuses now is that it has no volume here, and no lease.
+    assert (await start(laptop)).code not in ("TH-PAR-020", "TH-PAR-021")
 
 
-async def test_one_that_the_person_paused_stays_so(laptop: CoreLaptop) -> None:
+async def test_one_that_is_paused_does_not_run_again_to_be_ended(laptop: CoreLaptop) -> None:
     await laptop.daemon.suspend_partition("corporate")
+    laptop.netd.calls.clear()
     await laptop.passes(200)
-    await laptop.contact()
-    await laptop.look()
-    assert laptop.machine(CORPORATE) == "paused"
-    await laptop.daemon.resume_partition("corporate")
-    assert laptop.machine(CORPORATE) == "running"
+    assert laptop.machine(CORPORATE) == "absent"
+    assert {"adopt", "corporate_up"} & {verb for verb, _ in laptop.netd.of(CORPORATE)} == set()
 
 
 async def test_a_clock_set_back_two_years_extends_nothing(laptop: CoreLaptop) -> None:
@@ -124,7 +136,7 @@ async def test_a_clock_set_back_two_years_extends_nothing(laptop: CoreLaptop) ->
     await laptop.passes(60)
     assert await laptop.stage() == "warning"
     await laptop.passes(8)
-    assert laptop.machine(CORPORATE) == "paused"
+    assert laptop.machine(CORPORATE) == "absent"
     laptop.clocks.wall -= YEARS_2 * 3600
     await laptop.look()
     assert (await start(laptop)).code == "TH-PAR-020"
@@ -143,7 +155,6 @@ async def test_a_clock_set_back_revives_no_expired_statement(laptop: CoreLaptop)
     await laptop.core.fleet.accept()
     await laptop.look()
     assert await laptop.stage() == "held"
-    assert laptop.machine(CORPORATE) == "running"
 
 
 async def test_a_clock_set_forward_locks_and_destroys_nothing(tmp_path: Path) -> None:
@@ -174,7 +185,7 @@ async def test_it_counts_on_over_restarts_reboots_and_sleep(laptop: CoreLaptop) 
     assert await laptop.stage() == "warning"
     await laptop.passes(9)
     assert await laptop.stage() == "locked"
-    assert laptop.machine(CORPORATE) == "paused"
+    assert laptop.machine(CORPORATE) == "absent"
 
 
 async def test_a_core_that_comes_back_to_an_ended_lease_locks_before_anything_else(
@@ -184,17 +195,9 @@ async def test_a_core_that_comes_back_to_an_ended_lease_locks_before_anything_el
     laptop.netd.calls.clear()
     laptop.clocks.go_on(200)
     await laptop.start_core()
-    assert laptop.machine(CORPORATE) == "paused"
-    assert [verb for verb, _ in laptop.netd.of(CORPORATE)] == ["corporate_cut"]
-
-
-async def test_it_is_held_over_a_restart_and_goes_on_after_contact(laptop: CoreLaptop) -> None:
-    await laptop.passes(200)
-    await laptop.stop_core()
-    await laptop.start_core()
-    assert laptop.machine(CORPORATE) == "paused"
-    await laptop.contact()
-    await laptop.until(lambda: laptop.machine(CORPORATE) == "running")
+    assert laptop.machine(CORPORATE) == "absent"
+    verbs = [verb for verb, _ in laptop.netd.of(CORPORATE)]
+    assert (verbs[0], set(verbs)) == ("corporate_cut", {"corporate_cut", "down"})
 
 
 async def sleep(laptop: CoreLaptop) -> None:
@@ -209,14 +212,13 @@ async def test_a_lease_that_ends_in_sleep_is_locked_before_the_machine_runs_agai
     # Only now does the computer sleep: the delay lock was let go after the machine had been paused.
     assert laptop.machine(CORPORATE) == "paused"
     assert laptop.machine(PERSONAL) == "running"
+    laptop.netd.calls.clear()
     laptop.clocks.go_on(100)
     laptop.logind.prepare_for_sleep.emit(False)
     await laptop.until(lambda: laptop.logind.delayed)
-    await laptop.look()
-    assert laptop.machine(CORPORATE) == "paused"
+    await laptop.until(lambda: laptop.machine(CORPORATE) == "absent")
     assert await laptop.stage() == "locked"
-    await laptop.contact()
-    await laptop.until(lambda: laptop.machine(CORPORATE) == "running")
+    assert "adopt" not in [verb for verb, _ in laptop.netd.of(CORPORATE)], "it did not run again"
 
 
 async def test_a_lease_that_goes_on_lets_the_machine_go_on_after_sleep(laptop: CoreLaptop) -> None:
@@ -230,11 +232,11 @@ async def test_a_lease_that_goes_on_lets_the_machine_go_on_after_sleep(laptop: C
         await laptop.until(lambda: laptop.machine(CORPORATE) == "running")
 
 
-async def test_one_that_somebody_else_lets_run_is_paused_again(laptop: CoreLaptop) -> None:
+async def test_one_that_somebody_else_starts_is_ended_again(laptop: CoreLaptop) -> None:
     await laptop.passes(200)
-    laptop.hypervisor.connection().lookupByName("twinhull-corporate").resume()
+    laptop.create(CORPORATE)
     laptop.core.poke_lease()
-    await laptop.until(lambda: laptop.machine(CORPORATE) == "paused")
+    await laptop.until(lambda: laptop.machine(CORPORATE) == "absent")
 
 
 async def test_without_a_policy_there_is_no_lease(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ CORPORATE, PERSONAL = Partition
 @pytest.fixture
 async def laptop(tmp_path: Path, volumes: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[CoreLaptop]:
     """Both volumes made, with a snapshot each, locked; both machines running."""
-    monkeypatch.setattr("twinhull_hypervisor.storage.volume.for_this_machine", lambda: QUICK)
+    monkeypatch.setattr("twinhull_hypervisor.storage.base.for_this_machine", lambda: QUICK)
     async with core_laptop(tmp_path, start=False) as made:
         for partition in Partition:
             shutil.copytree(volumes / partition, made.paths.volume(partition))

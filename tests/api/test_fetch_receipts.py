@@ -33,7 +33,7 @@ class Side:
         self.fetch = fetch
         self.did: list[str] = []
 
-    async def stand_still(self) -> None:
+    async def enforce(self) -> None:
         self.did.append("still")
 
     async def erase(self) -> list[Removed]:

@@ -26,7 +26,7 @@ from tests.support.real_polkit import RealPolkit, real_polkit
 from tests.support.source import ROOT
 
 CONFIG = ROOT / "installer" / "config"
-UIDS = {name: number for number, name in enumerate(CALLERS)}
+UIDS = dict(zip(CALLERS, (*range(11), 13), strict=True))
 """Of accounts that every Debian has (base-passwd), as the bus lets nobody else in; polkitd sees our names."""
 REFUSED = "TH-DMN-003"
 KEPT = "polkit.retains_authorization_after_challenge"
@@ -180,11 +180,15 @@ SERVED = {
     "core_uids": "from pathlib import Path; from twinhull_hypervisor import ipc;"
     "ipc.serve(ipc.listening_socket(Path(sys.argv[2])), lambda _: {}, ipc.core_uids(), connections=4)",
     "blockd": "from twinhull_hypervisor.block.main import main; main(sys.argv[1:])",
+    "tpmd": "from twinhull_hypervisor.tpm.main import main; main(sys.argv[1:])",
+    "diskd": "from twinhull_hypervisor.disk.main import main; main(sys.argv[1:])",
     "fetch": "from twinhull_hypervisor.fetch.main import main; sys.argv.insert(1, 'serve'); main()",
 }
 OPTIONS: dict[str, list[str]] = {
     "core_uids": [],
     "blockd": ["--directory", "served"],
+    "tpmd": [],
+    "diskd": ["--directory", "served"],
     "fetch": ["--dir", "served"],
 }
 BIND_ACCOUNTS = 'mount --make-rprivate / && mount --bind "$1" /etc/passwd && shift && exec "$@"'

@@ -204,7 +204,7 @@ def test_units_start_programs_that_the_package_has(client: Path) -> None:
     programs = {word.lstrip("-") for line in lines for word in [line.partition("=")[2].split()[0]]} - {
         "/bin/true"
     }
-    assert len(programs) == 6
+    assert len(programs) == 8
     for program in programs:
         assert os.access(client / program.lstrip("/"), os.X_OK), program
         first = (client / program.lstrip("/")).read_text().splitlines()[0]
@@ -219,8 +219,11 @@ def test_units_start_programs_that_the_package_has(client: Path) -> None:
 
 def test_nothing_that_blocks_usb_is_in_force_by_being_installed(client: Path) -> None:
     """The kernel's setting and udev's rule hold from ``services boot on``, which looks first if they may."""
-    for place in ("etc", "usr/lib/udev", "usr/lib/modprobe.d", "usr/lib/modules-load.d"):
+    for place in ("usr/lib/modprobe.d", "usr/lib/modules-load.d"):
         assert not (client / place).exists()
+    for place in ("etc", "usr/lib/udev"):
+        rules = [path for path in (client / place).rglob("*") if path.is_file()]
+        assert len(rules) == 1 and "authorized" not in rules[0].read_text()
     assert (client / "opt/twinhull/lib/config/boot/udev.rules").exists()
 
 

@@ -24,7 +24,7 @@ from twinhull_policy.server.pki import (
 )
 
 QUICK = replace(LIMITS, first_request_seconds=0.5, handshake_seconds=1.0)
-PATIENCE = 30.0
+PATIENCE = 60.0
 Scenario = Callable[[listener.HttpsListener], Awaitable[None]]
 
 

@@ -11,7 +11,8 @@ from twinhull_hypervisor.images.store import import_image
 from twinhull_hypervisor.run import run
 from twinhull_hypervisor.storage.errors import DiskFull
 from twinhull_hypervisor.storage.files import write_atomically
-from twinhull_hypervisor.storage.volume import QemuLuksVolume, VolumeState
+from twinhull_hypervisor.storage.interface import VolumeState
+from twinhull_hypervisor.storage.volume import QemuLuksVolume
 from twinhull_policy.errors import TwinhullError
 from twinhull_policy.names import Partition
 

@@ -23,7 +23,8 @@ from twinhull_hypervisor.storage.errors import (
     VolumeLocked,
     WrongPassphrase,
 )
-from twinhull_hypervisor.storage.volume import QemuLuksVolume, VolumeState
+from twinhull_hypervisor.storage.interface import VolumeState
+from twinhull_hypervisor.storage.volume import QemuLuksVolume
 from twinhull_policy.names import Partition
 
 from tests.api.test_storage_rotation import io
@@ -276,7 +277,7 @@ def test_room_is_looked_at_first(volume: QemuLuksVolume, monkeypatch: pytest.Mon
     first = volume.snapshot("")
     too_much = snapshots.SnapshotLimits(spare_bytes=2**60)
     monkeypatch.setattr(snapshots, "LIMITS", too_much)
-    monkeypatch.setattr("twinhull_hypervisor.storage.volume.LIMITS", too_much)
+    monkeypatch.setattr("twinhull_hypervisor.storage.base.LIMITS", too_much)
     monkeypatch.setattr(copies, "FICLONE", 0)
     before = files(volume)
     for refused in (lambda: volume.snapshot(""), lambda: volume.roll_back(first.id)):

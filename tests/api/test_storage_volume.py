@@ -17,7 +17,8 @@ from twinhull_hypervisor.storage.errors import (
     VolumeLocked,
     WrongPassphrase,
 )
-from twinhull_hypervisor.storage.volume import QemuLuksVolume, Volume, VolumeState
+from twinhull_hypervisor.storage.interface import Volume, VolumeState
+from twinhull_hypervisor.storage.volume import QemuLuksVolume
 from twinhull_policy.names import Partition
 
 from tests.support.hypervisor import PASSPHRASE, QUICK, make_base, make_volume, passable_directory

@@ -4,7 +4,9 @@
 is compared is measured side by side in one run, in turns, and only ratios mean anything:
 
 - throughput and latency through the confined tunnel, against a tunnel of the same kind to the same gateway
-  whose tap and interface stand in the laptop's own namespace with no filter and no translation;
+  whose tap and interface stand in the laptop's own namespace with no filter: first one whose gateway knows
+  the guest's own address, so that nothing is translated, and then one that the guest shares with the laptop,
+  its address translated to the tunnel's, as a hypervisor's default network does it;
 - the corporate side's 99th percentile of latency while it alone loads the link, and while both partitions do,
   on a link of LINK_MBIT whose next box holds a queue of its own (tbf; not every kernel has netem);
 - from the gateway's return to the guest's first byte from the company, and WireGuard's own part in that.
@@ -54,6 +56,16 @@ PAYLOAD_BYTES = 1300
 HANDSHAKE_SECONDS = 15.0
 """WireGuard's least to notice that a peer forgot it: KEEPALIVE_ and REKEY_TIMEOUT (white paper, 6.1)."""
 PLAIN_TAP, PLAIN_TUNNEL, PLAIN_GUEST, PLAIN_GATEWAY = "plain0", "plain-wg0", "10.139.0.2", "10.139.0.1"
+SHARED_ADDRESS = "10.139.1.1"
+"""The laptop's own in the unconfined tunnel, once the guest shares that."""
+TRANSLATION = f"""
+table inet bench {{
+    chain translate {{
+        type nat hook postrouting priority srcnat; policy accept;
+        oifname "{PLAIN_TUNNEL}" snat ip to {SHARED_ADDRESS}
+    }}
+}}
+"""
 RETURNS = 5
 
 
@@ -66,8 +78,11 @@ def main() -> int:
             net.client.adopt(Partition.CORPORATE)
             for card in (confined, plain):
                 wait_until(partial(_answers, card), "the tunnel is up")
-            _throughput(confined, plain)
-            _latency(confined, plain)
+            for what in ("untranslated", "sharing the laptop's"):
+                if what != "untranslated":
+                    _share(net)
+                _throughput(confined, plain, what)
+                _latency(confined, plain, what)
             _returns(net, confined)
             _priority(net, confined)
     return 0
@@ -95,8 +110,10 @@ def _plain(net: NetdLab) -> Iterator[Card]:
         peer = f"[Peer]\nPublicKey = {net.gateway_key}\nEndpoint = {COMPANY[4]}:51820\n"
         wanted = f"[Interface]\nPrivateKey = {private}{peer}AllowedIPs = 10.77.0.0/16\n"
         lab.run("wg", "setconf", PLAIN_TUNNEL, "/dev/stdin", namespace=UNDERLAY, input=wanted)
-        lab.run("wg", "set", "th-gw0", "peer", public, "allowed-ips", f"{PLAIN_GUEST}/32", namespace=GATEWAY)
-        lab.run("ip", "route", "add", f"{PLAIN_GUEST}/32", "dev", "th-gw0", namespace=GATEWAY)
+        allowed = f"{PLAIN_GUEST}/32,{SHARED_ADDRESS}/32"
+        lab.run("wg", "set", "th-gw0", "peer", public, "allowed-ips", allowed, namespace=GATEWAY)
+        for address in allowed.split(","):
+            lab.run("ip", "route", "add", address, "dev", "th-gw0", namespace=GATEWAY)
         lines = (
             f"address add {PLAIN_GATEWAY}/30 dev {PLAIN_TAP}",
             f"link set {PLAIN_TAP} up",
@@ -108,6 +125,13 @@ def _plain(net: NetdLab) -> Iterator[Card]:
         yield card
         lab.run("ip", "link", "delete", PLAIN_TUNNEL, namespace=UNDERLAY)
         lab.run("ip", "link", "delete", PLAIN_TAP, namespace=UNDERLAY)
+
+
+def _share(net: NetdLab) -> None:
+    """Have the unconfined guest share the laptop's own address in the tunnel."""
+    lab = net.lab
+    lab.run("ip", "address", "add", f"{SHARED_ADDRESS}/32", "dev", PLAIN_TUNNEL, namespace=UNDERLAY)
+    lab.run("nft", "-f", "-", namespace=UNDERLAY, input=TRANSLATION)
 
 
 def _pour(card: Card, target: str, seconds: float, mbit: float = 0.0) -> None:
@@ -124,24 +148,24 @@ def _pour(card: Card, target: str, seconds: float, mbit: float = 0.0) -> None:
         due += pause
 
 
-def _throughput(confined: Card, plain: Card) -> None:
+def _throughput(confined: Card, plain: Card, what: str) -> None:
     cards = {"confined": confined, "plain": plain}
     rates: dict[str, list[float]] = {name: [] for name in cards}
     for turn in range(ROUNDS):
         for name in sorted(cards, reverse=turn % 2 == 1):
             answered = cards[name].exchange(INTRANET[4], ROUND_SECONDS, PAYLOAD_BYTES, WINDOW)
             rates[name].append(answered * PAYLOAD_BYTES * 8e-6 / ROUND_SECONDS)
-    _ratio("throughput each way, confined to plain", rates["confined"], rates["plain"], "Mbit/s")
+    _ratio(f"throughput each way, confined to plain, {what}", rates["confined"], rates["plain"], "Mbit/s")
 
 
-def _latency(confined: Card, plain: Card) -> None:
+def _latency(confined: Card, plain: Card, what: str) -> None:
     cards = {"confined": confined, "plain": plain}
     times: dict[str, list[float]] = {name: [] for name in cards}
     for turn in range(PINGS):
         for name in sorted(cards, reverse=turn % 2 == 1):
             took = cards[name].ping(INTRANET[4], 2)
             times[name].append((2 if took is None else took) * 1000)
-    _ratio("latency, plain to confined", times["plain"], times["confined"], "ms")
+    _ratio(f"latency, plain to confined, {what}", times["plain"], times["confined"], "ms")
 
 
 def _returns(net: NetdLab, confined: Card) -> None:

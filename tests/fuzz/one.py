@@ -5,7 +5,14 @@ from __future__ import annotations
 import atheris  # type: ignore[import-untyped]
 
 with atheris.instrument_imports(
-    include=["twinhull_policy", "twinhull_hypervisor.block", "tests.lab.usb_peer", "tuf"]
+    include=[
+        "twinhull_policy",
+        "twinhull_hypervisor.block",
+        "twinhull_hypervisor.images",
+        "twinhull_hypervisor.storage.header",
+        "tests.lab.usb_peer",
+        "tuf",
+    ]
 ):
     from tests.fuzz.targets import TARGETS
 

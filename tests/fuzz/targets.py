@@ -37,6 +37,7 @@ from twinhull_policy.trust.statement import verify_statement
 from twinhull_policy.trust.token import format_token, parse_token
 
 from tests.fuzz.block_targets import fuzz_nbd, fuzz_stick, nbd_seeds, stick_seeds
+from tests.fuzz.disk_targets import fuzz_image, fuzz_overlay, image_seeds, overlay_seeds
 from tests.fuzz.usb_sets import STORAGE, well_formed
 from tests.lab.usb_peer.descriptors import INTERFACE, Configuration, Model, as_sent, descriptors
 from tests.support.signing import DEVICE, NOW, Corporate, statement
@@ -226,6 +227,8 @@ TARGETS = {
     "device": Target(fuzz_device, _device_seeds),
     "stick": Target(fuzz_stick, stick_seeds, 8192),
     "nbd": Target(fuzz_nbd, nbd_seeds, 2048),
+    "image": Target(fuzz_image, image_seeds, 512),
+    "overlay": Target(fuzz_overlay, overlay_seeds, 1024),
     "policy": Target(fuzz_policy, lambda: [canonical(POLICY), canonical(OWNER)], json=True),
     "question": Target(
         fuzz_question,

@@ -15,7 +15,10 @@ from twinhull_client.gui.client import DaemonClient
 from twinhull_client.gui.immortal import keep_singletons
 from twinhull_client.gui.window import MainWindow
 
+from tests.gui.exchange_guests import guests, peers, shown
 from tests.support.standin_daemon import StandInDaemon
+
+__all__ = ["guests", "peers", "shown"]
 
 keep_singletons()
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")

@@ -32,7 +32,7 @@ from tests.gui.conftest import OpenWindow
 from tests.support.demonstration import demonstration_devices
 from tests.support.standin_daemon import StandInDaemon
 
-WAIT = 20000
+WAIT = 60000
 STICK, WEBCAM, KEYBOARD = "usb-1-2", "usb-1-3", "usb-2-1"
 BOTH = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier
 

@@ -30,7 +30,7 @@ from twinhull_policy.parse import canonical, parse_owner_rules
 from tests.support.demonstration import demonstration_devices
 from tests.support.standin_daemon import StandInDaemon
 
-WAIT = 20000
+WAIT = 60000
 STICK, WEBCAM, KEYBOARD, TOKEN = "usb-1-2", "usb-1-3", "usb-2-1", "usb-2-2"
 BOTH = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier
 
@@ -301,6 +301,25 @@ def test_why_devices_are_not_followed_is_said_on_home_and_devices(
         assert "TH-DEV-211" in problem.next_step.text()
     devices.show_view("home")
     assert devices.home.devices_problem.isVisible()
+
+
+def test_safe_mode_is_said_on_home(devices: MainWindow, standin: StandInDaemon, qtbot: QtBot) -> None:
+    home = devices.home
+    assert not home.state_problem.isVisible()
+    standin.status = msgspec.structs.replace(
+        standin.status, safe_mode="The state database is damaged\x1b[31m."
+    )
+    standin.announce("partitions")
+    devices.show_view("home")
+    qtbot.waitUntil(home.state_problem.isVisible, timeout=WAIT)
+    assert (
+        "safe mode and changes nothing: The state database is damaged" in home.state_problem.sentence.text()
+    )
+    assert "\x1b" not in home.state_problem.sentence.text()
+    assert "twinhull doctor --recover-state" in home.state_problem.next_step.text()
+    standin.status = msgspec.structs.replace(standin.status, safe_mode="")
+    standin.announce("partitions")
+    qtbot.waitUntil(lambda: not home.state_problem.isVisible(), timeout=WAIT)
 
 
 def test_a_window_resized_while_the_page_is_hidden(

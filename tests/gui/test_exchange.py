@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-import struct
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
+from twinhull_client.gui import picture_child
 from twinhull_client.gui.errors import NotText, TooMuchCopied
 from twinhull_client.gui.exchange import ANSWER_MS
 from twinhull_client.gui.exchange_text import examine
 from twinhull_client.gui.sandbox import PYTHON
-from twinhull_client.gui.viewer_link import ViewerLink
 from twinhull_client.gui.window import MainWindow
 from twinhull_client.viewer import protocol
-from twinhull_policy.exchange import TEXT_BYTES, ExchangeFacts
-from twinhull_policy.model import Direction, ExchangeSection, TypedTransfer
+from twinhull_policy.exchange import IMAGE_BYTES, TEXT_BYTES, ExchangeFacts
+from twinhull_policy.model import Direction, ExchangeSection
 
 from tests.gui.conftest import OpenWindow
+from tests.gui.exchange_guests import (
+    AN_ASKING,
+    PATIENCE,
+    WIDE,
+    Guests,
+    answers,
+    copy,
+    introduced,
+    questions,
+    receipts,
+    step_of,
+)
 from tests.support.agent_peer import (
-    ANNOUNCE,
-    CLIPBOARD,
     GRAB,
     PNG,
     RELEASE,
@@ -36,113 +43,9 @@ from tests.support.agent_peer import (
     AgentPeer,
     guest_with_agent,
 )
-from tests.support.painter import connect
 from tests.support.standin_daemon import StandInDaemon
 
-CHORD = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier
-PATIENCE = 15000
 CLIENT = Path(__file__).resolve().parents[2] / "client"
-WIDE = TypedTransfer(verdict="ask", limit_bytes=TEXT_BYTES)
-BOTH_WAYS = ExchangeSection(to_corporate=Direction(clipboard=WIDE), from_corporate=Direction(clipboard=WIDE))
-AN_ASKING = CLIPBOARD + struct.pack("<I", 1)
-
-Guests = dict[str, tuple[Path, AgentPeer]]
-
-
-@pytest.fixture(scope="module")
-def guests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guests]:
-    """Both guests; they outlive the windows that look at them, as real ones do."""
-    folder = tmp_path_factory.mktemp("guests")
-    with ExitStack() as stack:
-        yield {
-            name: stack.enter_context(guest_with_agent(folder, name)) for name in ("corporate", "personal")
-        }
-
-
-@pytest.fixture
-def peers(guests: Guests) -> Iterator[dict[str, AgentPeer]]:
-    """Both agents, which say nothing by themselves."""
-    agents = {name: peer for name, (_path, peer) in guests.items()}
-    for peer in agents.values():
-        peer.heard.clear()
-    yield agents
-    for peer in agents.values():
-        peer.answer = lambda _kind, _data: None
-
-
-@pytest.fixture
-def shown(
-    guests: Guests,
-    peers: dict[str, AgentPeer],
-    standin: StandInDaemon,
-    open_window: OpenWindow,
-    qtbot: QtBot,
-) -> MainWindow:
-    """A window with both guests' screens, whose agents have introduced themselves."""
-    standin.devices = []
-    standin.exchange = BOTH_WAYS
-    return introduced(guests, standin, open_window, qtbot)
-
-
-def introduced(guests: Guests, standin: StandInDaemon, open_window: OpenWindow, qtbot: QtBot) -> MainWindow:
-    """A window on these guests."""
-    standin.display = lambda name: connect(guests[name][0])
-    window = open_window()
-    window.exchange.answer_timer.setInterval(PATIENCE)  # the guests are emulated, and slow beside others
-    window.show_view("corporate")
-    for name, (_path, peer) in guests.items():
-        _introduce(window.links[name], peer, qtbot)
-    return window
-
-
-def _introduce(link: ViewerLink, peer: AgentPeer, qtbot: QtBot) -> None:
-    """Wait until what an agent can do has reached the viewer, which then asks it."""
-    told: list[object] = []
-    qtbot.waitUntil(lambda: bool(peer.of(ANNOUNCE)), timeout=PATIENCE)
-    link.clipboard.connect(lambda message, _content: told.append(message))
-    answers(peer, lambda: peer.text(b"ready"))
-
-    def ready() -> bool:
-        before = len(told)
-        link.ask_clipboard(protocol.MAX_GESTURE)
-        qtbot.waitUntil(lambda: len(told) > before, timeout=PATIENCE)
-        return isinstance(told[-1], protocol.ClipboardText)
-
-    qtbot.waitUntil(ready, timeout=PATIENCE)
-    answers(peer, lambda: None)
-    peer.heard.clear()
-
-
-def answers(peer: AgentPeer, when_asked: Callable[[], None]) -> None:
-    """What an agent does when it is asked for its text."""
-    peer.answer = lambda kind, _data: when_asked() if kind == REQUEST else None
-
-
-def receipts(standin: StandInDaemon) -> list[object]:
-    """What the daemon was told became of it, in order."""
-    return [arguments[1] for name, arguments in standin.calls if name == "settle_exchange"]
-
-
-def questions(standin: StandInDaemon) -> list[ExchangeFacts]:
-    """What the daemon was asked."""
-    return [
-        msgspec.json.decode(str(arguments[0]), type=ExchangeFacts)
-        for name, arguments in standin.calls
-        if name == "ask_exchange"
-    ]
-
-
-def copy(window: MainWindow, qtbot: QtBot, step: str = "read") -> None:
-    """The gesture, by its chord in the corporate computer, until the card shows a step."""
-    panel = window.exchange.panel
-    window.screens["corporate"].setFocus()
-    QTest.keyClick(window.screens["corporate"], Qt.Key.Key_C, CHORD)
-    qtbot.waitUntil(lambda: panel.isVisible() and panel.step == step, timeout=PATIENCE)
-
-
-def step_of(window: MainWindow) -> str:
-    """Where the card is now."""
-    return window.exchange.panel.step
 
 
 def test_a_text_crosses_once_and_leaves_receipts(
@@ -196,7 +99,7 @@ def test_what_is_not_taken_in_a_minute_is_cleared(
 
 
 ATTACKS: dict[str, tuple[Callable[[AgentPeer], None], str]] = {
-    "answers with an image": (lambda peer: peer.text(b"\x89PNG", PNG), "TH-GUI-008"),
+    "answers with what is no image": (lambda peer: peer.text(b"\x89PNG", PNG), "TH-GUI-014"),
     "answers with nothing": (lambda peer: peer.text(b""), "TH-GUI-008"),
     "is no UTF-8": (lambda peer: peer.text(b"\xff\xfe\x80"), "TH-GUI-011"),
     "half a character": (lambda peer: peer.text("ü".encode()[:1]), "TH-GUI-011"),
@@ -372,6 +275,13 @@ for size, form, reason in ((p.MAX_CLIPBOARD + 1, 1, p.TOO_LARGE), (0, 1, p.NO_TE
     clipboard.ask(2)
     text(size, form=form)
     assert told[-1] == (p.ClipboardNothing(2, reason), None), told[-1]
+clipboard.ask(2, image=True)
+text(p.MAX_CLIPBOARD + 1, form=2)
+assert told[-1][0] == p.ClipboardImage(2, p.MAX_CLIPBOARD + 1)
+for size, form, reason in ((p.MAX_IMAGE + 1, 2, p.TOO_LARGE), (9, 1, p.NO_TEXT)):
+    clipboard.ask(2, image=True)
+    text(size, form=form)
+    assert told[-1] == (p.ClipboardNothing(2, reason), None), told[-1]
 clipboard.ask(3)
 clipboard.withdraw(3)
 text(9)
@@ -387,6 +297,10 @@ assert [each for each in main.did if each[0].endswith("notify")] == [
     ("clipboard_selection_notify", 0, 1, b"secret")
 ]
 assert told[-1] == (p.ClipboardTaken(4), None)
+clipboard.offer(6, b"png", image=True)
+assert main.emit("main-clipboard-selection-request", 0, 1) is False
+assert main.emit("main-clipboard-selection-request", 0, 2) is True
+assert main.did[-2] == ("clipboard_selection_notify", 0, 2, b"png"), main.did
 clipboard.offer(5, b"secret")
 clipboard.withdraw(5)
 assert main.emit("main-clipboard-selection-request", 0, 1) is False
@@ -399,6 +313,38 @@ def test_the_viewer_alone_answers_gestures_and_nothing_else() -> None:
         [PYTHON, "-c", ALONE], cwd=CLIENT, capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_where_an_address_leads_is_seen_and_only_that_crosses(
+    shown: MainWindow, peers: dict[str, AgentPeer], standin: StandInDaemon, qtbot: QtBot
+) -> None:
+    """A letter that looks like another, a name in front, a port: told; what crosses is what was shown."""
+    source, target = peers["corporate"], peers["personal"]
+    standin.exchange = ExchangeSection(from_corporate=Direction(urls=WIDE))
+    said = "http://bank.example@p\u0430ypal.example:8080/a\u00fc"
+    answers(source, lambda: source.text(said.encode()))
+    copy(shown, qtbot)
+    panel = shown.exchange.panel
+    assert panel.host.accessibleName() == "xn--pypal-4ve.example"
+    assert panel.host.isVisible() and panel.note.isVisible()
+    crossing = "http://bank.example@xn--pypal-4ve.example:8080/a%C3%BC"
+    assert panel.text.toPlainText() == crossing
+    cautions = panel.warning.text()
+    for told in ("not where it leads", "CYRILLIC SMALL LETTER A", "mixes scripts", "port 8080", "encrypted"):
+        assert told in cautions
+    assert "Nothing is opened by this." in panel.note.text()
+    target.answer = lambda kind, _data: target.request() if kind == GRAB else None
+    panel.send_button.click()
+    qtbot.waitUntil(lambda: bool(target.of(RELEASE)), timeout=PATIENCE)
+    assert target.of(TEXT) == [AN_ASKING + crossing.encode()]
+    qtbot.waitUntil(lambda: receipts(standin) == ["sent", "used"], timeout=PATIENCE)
+    assert questions(standin) == [
+        ExchangeFacts(way="from_corporate", kind="urls", size_bytes=len(crossing), type="http")
+    ]
+    answers(source, lambda: source.text(b"https://example.org/"))
+    copy(shown, qtbot)
+    assert (panel.host.accessibleName(), panel.warning.isVisible()) == ("example.org", False)
+    panel.leave_button.click()
 
 
 # What a guest says -> what the person reads, and how many characters would not have been seen.
@@ -441,12 +387,13 @@ def test_what_nobody_would_see_is_made_visible(case: str) -> None:
         ("https://example.org and more", ""),
         ("https://", ""),
         ("https://[", ""),
-        ("https://ex\u0430mple.org", ""),
+        ("https://ex\u0430mple.org", "https"),
         ("https://example.org/" + "a" * 9000, ""),
     ],
 )
 def test_only_a_web_address_that_is_all_of_it_is_one(text: str, scheme: str) -> None:
-    assert examine(text.encode()).scheme == scheme
+    link = examine(text.encode()).link
+    assert (link.scheme if link is not None else "") == scheme
 
 
 @pytest.mark.parametrize(
@@ -465,3 +412,4 @@ def test_what_is_refused(content: bytes, error: type[Exception]) -> None:
 
 def test_the_viewers_limit_is_the_hosts() -> None:
     assert protocol.MAX_CLIPBOARD == TEXT_BYTES
+    assert protocol.MAX_IMAGE == IMAGE_BYTES == picture_child.MOST_BYTES

@@ -24,6 +24,7 @@ from sdbus import (
     dbus_property_async,
     sd_bus_open_system,
 )
+from sdbus.dbus_proxy_async_interface_base import DBUS_INTERFACE_NAME_TO_CLASS
 from twinhull_client.gui.chords import DEFAULTS, Chords, action_words, usable
 from twinhull_client.gui.screen import GuestScreen
 from twinhull_client.gui.strip import HEIGHT
@@ -217,11 +218,7 @@ def test_chosen_chords_last_and_never_leave_an_action_without_one(
     standin: StandInDaemon, open_window: OpenWindow, tmp_path: Path, qtbot: QtBot
 ) -> None:
     settings = QSettings(str(tmp_path / "chords.ini"), QSettings.Format.IniFormat)
-    chords = Chords(settings)
-    assert chords.choose("home", "Meta+Ctrl+Home")
-    assert not chords.choose("lock", "Ctrl+Alt+1")  # another's
-    assert not chords.choose("lock", "L")
-    assert not chords.choose("nothing", "Ctrl+Alt+X")
+    settings.setValue("chords/home", "Meta+Ctrl+Home")
     again = Chords(settings)
     assert "Home" in again.text("home")
     settings.setValue("chords/switch", "Ctrl+Alt+H")
@@ -247,7 +244,12 @@ def test_the_chords_are_shown_while_their_keys_are_held(window: MainWindow, qtbo
 # -- lock ----------------------------------------------------------------------------------------------
 
 
-class Session(DbusInterfaceCommonAsync, interface_name="org.freedesktop.login1.Session"):
+SESSION = "org.freedesktop.login1.Session"
+# sdbus takes one class for each name, and the daemon, which other tests run in this process, has its own
+_OTHER = DBUS_INTERFACE_NAME_TO_CLASS.pop(SESSION, None)
+
+
+class Session(DbusInterfaceCommonAsync, interface_name=SESSION):
     """The session as logind has it; with ``locker`` its desktop locks when it is asked to."""
 
     def __init__(self, *, locker: bool) -> None:
@@ -268,6 +270,11 @@ class Session(DbusInterfaceCommonAsync, interface_name="org.freedesktop.login1.S
     @locked_hint.setter
     def _set_hint(self, hint: bool) -> None:
         self.hint = hint
+
+
+del DBUS_INTERFACE_NAME_TO_CLASS[SESSION]
+if _OTHER is not None:
+    DBUS_INTERFACE_NAME_TO_CLASS[SESSION] = _OTHER
 
 
 @contextmanager

@@ -181,7 +181,7 @@ def test_a_desktop_without_a_session_bus_shows_nothing(
 def test_the_tray_says_how_both_are_and_leads_to_them(
     standin: StandInDaemon, window: MainWindow, qtbot: QtBot
 ) -> None:
-    qtbot.waitUntil(lambda: window.status is not None)
+    qtbot.waitUntil(lambda: window.status is not None, timeout=60000)
     assert window.tray.icon.toolTip().startswith("Twinhull\nCorporate computer: ")
     entries = {entry.data(): entry for entry in window.tray.menu.actions() if entry.data()}
     assert tuple(entries) == ENTRIES

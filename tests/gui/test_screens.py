@@ -12,6 +12,8 @@ from PySide6.QtCore import QPoint, QRect, Qt
 from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
+from twinhull_client.gui import main
+from twinhull_client.gui.main import Screenshot
 from twinhull_client.gui.screen import GuestScreen
 from twinhull_client.gui.strip import HEIGHT
 from twinhull_client.gui.window import MainWindow
@@ -22,7 +24,7 @@ from tests.support.painter import CHECKER, COLOURS, connect, expected, painting_
 from tests.support.standin_daemon import StandInDaemon
 
 CHORD = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier
-PATIENCE = 15000
+PATIENCE = 60000
 STEP = 8
 """The guests' display has a width in steps of this many pixels (VBE)."""
 
@@ -141,6 +143,33 @@ def test_the_small_picture_is_the_other_one_and_takes_no_keys(shown: MainWindow,
     assert not small.small
     assert shown.screens["corporate"].small
     qtbot.waitUntil(lambda: paints(small), timeout=PATIENCE)
+
+
+def test_a_picture_waits_until_each_screen_has_been_drawn_on(
+    shown: MainWindow, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown.show_view("both")
+    qtbot.waitUntil(lambda: all(paints(screen) for screen in shown.screens.values()), timeout=PATIENCE)
+    picture = Screenshot(shown, str(tmp_path / "never.png"), 600, 60, drawn=True)
+    screen = shown.screens["corporate"]
+    for inverted in (True, False):  # what these guests paint has eight colours: next to nothing
+        QTest.keyClick(screen, Qt.Key.Key_A)
+        qtbot.waitUntil(lambda: paints(screen, inverted=inverted), timeout=PATIENCE)  # noqa: B023
+        assert not picture.settling.isActive()
+    monkeypatch.setattr(main, "DRAWN_COLOURS", 8)
+    QTest.keyClick(screen, Qt.Key.Key_A)
+    qtbot.waitUntil(picture.settling.isActive, timeout=PATIENCE)
+    QTest.keyClick(screen, Qt.Key.Key_A)
+    qtbot.waitUntil(lambda: paints(screen), timeout=PATIENCE)
+
+
+@pytest.mark.parametrize(("colours", "drawn"), [(1, False), (15, False), (16, True), (300, True)])
+def test_a_screen_counts_as_drawn_on_by_its_colours(colours: int, drawn: bool) -> None:
+    image = QImage(40, 30, QImage.Format.Format_RGB32)
+    image.fill(0x808080)
+    for place in range(colours - 1):
+        image.setPixel(place % 40, place // 40, 0xFF000000 | place)
+    assert main.has_colours(image, main.DRAWN_COLOURS) is drawn
 
 
 def test_a_fine_display_gets_its_own_pixels(

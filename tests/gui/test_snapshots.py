@@ -43,7 +43,7 @@ def opened(standin: StandInDaemon, open_window: OpenWindow, qtbot: QtBot) -> Ope
         window = open_window()
         qtbot.waitUntil(lambda: window.status is not None, timeout=WAIT_MS)
         window.home.storage.states[name].click()
-        page = window.snapshots.page
+        page = window.side.snapshots.page
         assert page.isVisible()
         qtbot.waitUntil(lambda: page.found is not None or page.problem.isVisible(), timeout=WAIT_MS)
         return page
@@ -229,7 +229,7 @@ def test_what_was_typed_does_not_outlast_the_page(
     standin.announce("partitions")
     qtbot.waitUntil(lambda: window.status == standin.status, timeout=WAIT_MS)
     window.home.storage.states["personal"].click()
-    page = window.snapshots.page
+    page = window.side.snapshots.page
     qtbot.waitUntil(lambda: len(rows(page)) == 1, timeout=WAIT_MS)
     control(page, kept(1), "Go back…").click()
     assert window.strip.context == "host"
@@ -246,7 +246,7 @@ def test_the_keyboard_reaches_everything_on_the_page(
     qtbot.waitUntil(lambda: QApplication.activeWindow() is window, timeout=WAIT_MS)
     window.home.storage.states["personal"].setFocus()
     QTest.keyClick(window.home.storage.states["personal"], Qt.Key.Key_Space)
-    page = window.snapshots.page
+    page = window.side.snapshots.page
     qtbot.waitUntil(lambda: [row.isVisible() for row in rows(page)] == [True, True], timeout=WAIT_MS)
     wanted: set[QWidget] = {made for row in rows(page) for made in row.findChildren(QPushButton)}
     wanted |= {page.name, page.make, page.back}

@@ -21,11 +21,12 @@ from twinhull_client.gui.main import main
 from twinhull_client.gui.rail import VIEWS
 from twinhull_client.gui.resources import asset
 from twinhull_client.gui.words import ago, memory_words, policy_words, size_words
+from twinhull_policy.api.types import Log
 from twinhull_policy.example import example_policy
 
 from tests.gui.conftest import OpenWindow
 from tests.support import translations
-from tests.support.demonstration import demonstration_devices
+from tests.support.demonstration import demonstration_devices, demonstration_receipts
 from tests.support.standin_daemon import StandInDaemon
 from tests.support.translations import LANGUAGES, Entry, extract, in_the_code, placeholders, read, source_file
 
@@ -306,6 +307,10 @@ def test_the_window_speaks_and_the_smallest_shows_all_that_a_page_says(
     for view, page in (("home", window.home), ("devices", window.desk.page)):
         window.show_view(view)
         qtbot.waitUntil(partial(nothing_at_the_right, page), timeout=5000)
+    window.side.news.receipts.show_log(Log(entries=demonstration_receipts()))
+    for side_page in window.side.pages:
+        window.side.opened.emit(side_page)
+        qtbot.waitUntil(partial(nothing_at_the_right, side_page), timeout=5000)
     assert {digit.height() for digit in window.desk.panel.code.digits} == {56}
     assert window.desk.panel.code.height() == 56
     for view in VIEWS:

@@ -55,7 +55,7 @@ def test_the_strip_is_on_top_of_every_view(window: MainWindow, view: str) -> Non
     assert window.strip.context == CONTEXTS[view]
     assert window.strip.phrase == "amber kettle"
     picture = window.grab().toImage()
-    ground = tokens().strip[CONTEXTS[view]]
+    ground = window.strip.colours()
     for x in (2, picture.width() - 2):
         assert picture.pixelColor(x, 40).name() in (
             QColor(ground.ground).name(),
@@ -213,13 +213,14 @@ def test_text_contrast() -> None:
     for colours in (both.light, both.dark):
         grounds = ("window", "surface", "sunken", "rail")
         pairs = [*itertools.product(("text", "muted"), grounds), ("on_accent", "accent")]
+        pairs += [("warn", "surface"), ("accent", "surface")]
         pairs += [("on_accent", "accent_hover")]
         pairs += [("text", "warn_soft"), ("text", "idle_soft"), ("warn", "warn_soft"), ("bad", "bad_soft")]
         pairs += [(tone, f"{tone}_soft") for tone in ("good", "warn", "bad", "idle")]
         for text, ground in pairs:
             assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
         assert "@" not in style_sheet(colours)
-    for strip in both.strip.values():
+    for strip in (both.strip, *both.palette.values()):
         assert contrast(strip.text, strip.ground) >= 4.5
         assert contrast(strip.text, strip.pattern) >= 4.5
 

@@ -36,8 +36,8 @@ HELPERS_HEAD = """
 The file's mode decides who can connect, SO_PEERCRED who is answered; others are hung up on before a byte is
 read. The viewer has no socket that could be connected to: it inherits one end of a pair. blockd's NBD sockets
 answer the QEMU user of one partition each (`tests/unit/test_block_service.py`). The test compares modes with
-the units and connects as each user to a real blockd, to a real fetch (as root, so its own user is not
-tried), and to a server that has its list from where netd and devd have theirs.
+the units and connects as each user to a real blockd, tpmd and diskd, to a real fetch (as root, so its own
+user is not tried), and to a server that has its list from where netd and devd have theirs.
 
 | socket | owner, group, mode | answered |
 |---|---|---|

@@ -25,6 +25,7 @@ ACTIONS: dict[str, Action] = {
     "partition": Action("password, kept", "password, kept", "password"),
     "keys": Action("password, kept", "password, kept", "password"),
     "wipe": Action("password", "password", "password"),
+    "recover": Action("password", "password", "password"),
     "display": Action("password, kept", "password, kept", "password"),
     "exchange": Action("password, kept", "password, kept", "password"),
     "prove": Action("nothing", "password, kept", "password"),
@@ -42,11 +43,12 @@ CALLERS: dict[str, str] = {
     "twinhull": "the core's user",
     "twinhull-fetch": "the fetcher's",
     "twinhull-blockd": "the read-only storage's",
+    "twinhull-tpmd": "the TPM's keeper's",
     "twinhull-server": "the demonstration server's",
     "th-corporate": "the corporate machine's QEMU",
     "th-personal": "the personal machine's QEMU",
 }
-"""netd and devd are root. The test's uids are not an installed laptop's; the names are what polkit sees."""
+"""netd, devd and diskd are root. The uids are not an installed laptop's; the names are what polkit sees."""
 
 PIPE = object()
 """An argument that is the read end of a pipe with nothing in it."""
@@ -71,6 +73,7 @@ BOUNDS = "TH-DMN-007"
 METHODS: dict[str, Method] = {
     "get_status": Method("read", (), ""),
     "get_grade": Method("read", (), ""),
+    "recover_state": Method("recover", (), "TH-DMN-041"),
     "list_devices": Method("read", (), ""),
     "get_log": Method("log", (0,), BOUNDS),
     "enrol": Method("enrol", ("http://", PIPE), BOUNDS),
@@ -90,9 +93,13 @@ METHODS: dict[str, Method] = {
     "add_passphrase": Method("keys", (*NOBODY, "passphrase", PIPE, PIPE), NAME),
     "change_passphrase": Method("keys", (*NOBODY, PIPE, PIPE), NAME),
     "add_recovery_code": Method("keys", (*NOBODY, "passphrase", PIPE), NAME),
+    "add_pin": Method("keys", (*NOBODY, "passphrase", PIPE, PIPE), NAME),
+    "unlock_volume": Method("partition", (*NOBODY, "passphrase", PIPE), NAME),
     "remove_key_slot": Method("keys", (*NOBODY, "0" * 16, "passphrase", PIPE), NAME),
     "recover_volume": Method("keys", (*NOBODY, PIPE, PIPE), NAME),
     "rotate_volume_key": Method("keys", (*NOBODY, PIPE), NAME),
+    "lock_volume": Method("partition", NOBODY, NAME),
+    "grow_volume": Method("partition", NOBODY, NAME),
     "restore_header": Method("keys", NOBODY, NAME),
     "wipe_partition": Method("wipe", NOBODY, NAME),
     "get_escrow": Method("keys", NOBODY, NAME),
@@ -125,6 +132,8 @@ HELPERS: dict[str, Helper] = {
     "devd": Helper("root", "twinhull", "0660", "root, twinhull"),
     "fetch": Helper("twinhull-fetch", "twinhull", "0660", "root, twinhull, twinhull-fetch"),
     "blockd": Helper("root", "root", "0600", "root"),
+    "tpmd": Helper("root", "twinhull", "0660", "root, twinhull"),
+    "diskd": Helper("root", "twinhull", "0660", "root, twinhull"),
 }
 
 

@@ -7,23 +7,17 @@ what the device itself was asked for.
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol, Self
 
-from qemu.qmp import QMPError
-
-from .machine import LaptopFailed, Machine
-from .usb_peer.device import Device
-from .usb_peer.plug import Peer
+from .machine import LaptopFailed
+from .usb_peer.device import Device, Record
 from .usb_peer.storage import INQUIRY
 
 INSIDE = Path(__file__).resolve().parent / "inside.py"
@@ -39,12 +33,67 @@ LET_IN = ("host", "attached", "admission")
 Info = dict[str, Any]
 
 
+class Cable(Protocol):
+    """What an emulated device hangs on: see :class:`.usb_peer.plug.Peer`."""
+
+    device: Device
+
+    @property
+    def record(self) -> Record:
+        """What the laptop did with the device so far."""
+
+    def connect(self) -> None:
+        """Plug the device in."""
+
+    def disconnect(self) -> None:
+        """Pull it."""
+
+    def reset(self) -> None:
+        """It drops off the bus and comes back."""
+
+    def wait(self, condition: Callable[[Record], object]) -> bool:
+        """Wait until something holds of the record; whether it came to that."""
+
+    def close(self) -> None:
+        """Pull it for good."""
+
+
+class Sockets(Protocol):
+    """The laptop that the desk has, as far as its sockets and its programs go.
+
+    Attributes:
+        at_the_screen: properties of a unit whose process is at this computer's screen (pam_systemd(8)).
+    """
+
+    @property
+    def at_the_screen(self) -> tuple[str, ...]: ...
+
+    def plug(self, device: Device, socket: str) -> tuple[Cable, str]:
+        """Plug a device in; its cable, and what Linux calls the socket."""
+
+    def unplug(self, port: str) -> None:
+        """Take the cable away that was plugged in there."""
+
+    def python(self, program: Path) -> list[str]:
+        """The words that run a program there, in Twinhull's own environment."""
+
+    def plug_hub(self, socket: int) -> str:
+        """Plug a hub in; its port."""
+
+    def pull_hub(self) -> None:
+        """Pull the hub that was plugged in last."""
+
+    def sleep(self, desk: Desk) -> None:
+        """Have the computer sleep, and be woken soon."""
+
+    def close(self) -> None:
+        """Nothing more is plugged in."""
+
+
 class Eyes:
     """A program in the laptop that answers questions; see :mod:`inside`."""
 
-    def __init__(self, machine: Machine) -> None:
-        machine.ssh("sh", "-c", "cat >/root/inside.py", stdin=INSIDE.read_text())
-        words = [*machine.ssh_command(), "--", PYTHON, "-u", "/root/inside.py"]
+    def __init__(self, words: list[str]) -> None:
         self._lock = threading.Lock()
         self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
@@ -77,11 +126,10 @@ class Plugged:
         peer: the device and what was done with it.
     """
 
-    def __init__(self, desk: Desk, peer: Peer, name: str, socket: str) -> None:
+    def __init__(self, desk: Desk, peer: Cable, port: str) -> None:
         self._desk = desk
-        self._name = name
         self.peer = peer
-        self.port = f"1-{socket}"
+        self.port = port
 
     def pull(self) -> None:
         """Pull it out; :meth:`put_back` plugs the same device in again."""
@@ -95,27 +143,23 @@ class Plugged:
     def remove(self) -> None:
         """Take it away for good."""
         self.peer.disconnect()
-        with suppress(QMPError):
-            self._desk.machine.command("device_del", id=self._name)
+        self._desk.sockets.unplug(self.port)
         self.peer.close()
 
 
 class Desk:
     """A running laptop and the devices in it."""
 
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
-        # Paths of sockets are at most 108 bytes, and pytest's directories are long.
-        self._directory = Path(tempfile.mkdtemp(prefix="desk-"))
+    def __init__(self, sockets: Sockets) -> None:
+        self.sockets = sockets
         self._plugged: list[Plugged] = []
-        self._hubs: list[str] = []
-        self._count = 0
+        self._hubs = 0
         self._ruled = False
 
     @cached_property
     def eyes(self) -> Eyes:
         """Asked for when the laptop runs; see :meth:`close_eyes`."""
-        return Eyes(self.machine)
+        return Eyes(self.sockets.python(INSIDE))
 
     def close_eyes(self) -> None:
         """Before the laptop is switched off."""
@@ -126,38 +170,32 @@ class Desk:
 
     def plug(self, device: Device, socket: str | int = 1) -> Plugged:
         """Plug a device into a socket, ``1`` to ``8``, or ``1.2`` behind a hub."""
-        self._count += 1
-        name = f"d{self._count}"
-        peer = Peer(self._directory / name, device)
-        address = {"type": "unix", "data": {"path": str(peer.path)}}
-        backend = {"type": "socket", "data": {"addr": address, "server": False}}
-        self.machine.command("chardev-add", id=f"{name}-cable", backend=backend)
-        self.machine.command(
-            "device_add", driver="usb-redir", id=name, chardev=f"{name}-cable", bus="usb.0", port=str(socket)
-        )
-        plugged = Plugged(self, peer, name, str(socket))
+        plugged = Plugged(self, *self.sockets.plug(device, str(socket)))
         self._plugged.append(plugged)
         return plugged
 
     def plug_hub(self, socket: int) -> str:
         """Plug a real hub in; its port."""
-        self._hubs.append(self.machine.plug("usb-hub", port=socket))
-        return f"1-{socket}"
+        self._hubs += 1
+        return self.sockets.plug_hub(socket)
 
     def pull_hub(self) -> None:
         """Pull the hub that was plugged in last, with everything in it."""
-        self.machine.unplug(self._hubs.pop())
+        self._hubs -= 1
+        self.sockets.pull_hub()
 
     def clear(self) -> None:
         """Everything out, and what was said about it forgotten."""
-        ports = [plugged.port for plugged in self._plugged]
+        ports = list(dict.fromkeys(plugged.port for plugged in self._plugged))
+        for port in ports:  # one with a serial number is known by that as long as it is there
+            self.eyes.ask("forget", port)
         for plugged in self._plugged:
             plugged.remove()
         self._plugged = []
         while self._hubs:
             self.pull_hub()
         self.until(lambda: not self.usb(), "nothing to be plugged in")
-        for port in dict.fromkeys(ports):
+        for port in ports:  # one without is known by where it was
             self.eyes.ask("forget", port)
         if self._ruled:
             self.rules()
@@ -269,9 +307,9 @@ class Desk:
         for plugged in self._plugged:
             plugged.remove()
         self.eyes.close()
-        shutil.rmtree(self._directory, ignore_errors=True)
+        self.sockets.close()
 
-    def __enter__(self) -> Desk:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

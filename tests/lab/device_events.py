@@ -385,12 +385,10 @@ def thirty_plugs(desk: Desk, row: Row) -> Plugged:
 
 
 def asleep(desk: Desk, row: Row) -> Plugged:
-    """The computer sleeps and is woken by its clock; what was sent by hand stays."""
+    """The computer sleeps and is woken; what was sent by hand stays."""
     plugged = answered(desk, row)
     desk.becomes(plugged.port, "attached", "personal")
-    desk.root("rtcwake", "-m", "no", "-s", "20")
-    desk.root("systemctl", "suspend")
-    desk.until(lambda: "suspend exit" in desk.root("dmesg"), "the computer to wake", seconds=2 * SOON)
+    desk.sockets.sleep(desk)
     return plugged
 
 
@@ -402,7 +400,7 @@ def _machines(desk: Desk) -> dict[str, int]:
 
 
 def _input_devices(desk: Desk) -> str:
-    return desk.root("ls", "/dev/input")
+    return desk.root("find", "/dev", "-path", "/dev/input/*")  # there is none on a kernel without any
 
 
 def _admitting(desk: Desk, row: Row) -> Plugged:
@@ -449,7 +447,7 @@ class LockedScreen:
 
     def __enter__(self) -> None:
         desk = self._desk
-        properties = ["PAMName=login", "User=twinhull-owner", "TTYPath=/dev/tty3", "StandardInput=tty"]
+        properties = ["PAMName=login", "User=twinhull-owner", *desk.sockets.at_the_screen]
         words = [word for one in properties for word in ("-p", one)]
         desk.root("systemd-run", "--collect", "--unit=at-the-screen", *words, "sleep", "infinity")
         desk.until(lambda: self._session(), "the session")

@@ -9,6 +9,7 @@ import pytest
 from .desk import Desk, Plugged
 from .device_events import answers_again
 from .machine import Disks, Machine
+from .sockets import LaptopDesk
 from .usb_peer.kinds import KINDS
 
 SERVICES = "/opt/twinhull/services"
@@ -34,7 +35,7 @@ def booted(disks: Disks, machine: Machine) -> Iterator[tuple[Desk, dict[str, Plu
     machine.ssh("sync")
     machine.power_off()
     machine.start(Disks(disks.base, disks.payload))
-    with Desk(machine) as desk:
+    with LaptopDesk(machine) as desk:
         plugged = {kind: desk.plug(KINDS[kind](), socket) for socket, kind in enumerate(BOOT, 1)}
         desk.plug_hub(HUB)
         plugged["behind a hub"] = desk.plug(KINDS["printer"](), f"{HUB}.1")

@@ -9,12 +9,14 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from twinhull_images import pipeline, sources
 from twinhull_images.run import capture, run
 from twinhull_installer import paths
+
+from tests.support.edits import Edit, apply
 
 CACHE = paths.CACHE / "lab"
 RELEASE = "bookworm"
@@ -37,19 +39,6 @@ OPTIONS = (
     *("--enable-pixman", "--enable-png", "-Doptimization=2"),
 )
 BUILD_SECONDS = 3600.0
-
-
-class SourceChanged(AssertionError):
-    """QEMU's source is not what the edits were written for: see whether it is right by now."""
-
-
-@dataclass(frozen=True)
-class Edit:
-    """One place in the source, and what it becomes."""
-
-    file: str
-    old: str
-    new: str
 
 
 SVM = "target/i386/tcg/system/svm_helper.c"
@@ -87,7 +76,7 @@ def fixed_qemu(say: Callable[[str], None]) -> Path:
         The program; it needs the libraries and data files of trixie's QEMU package.
 
     Raises:
-        SourceChanged: an edit does not fit the source.
+        tests.support.edits.SourceChanged: an edit does not fit the source.
         twinhull_images.run.CommandFailed: the archive cannot be reached, or the build failed; the log tells.
     """
     key = hashlib.sha256(repr((SUITE, TOOLS, LIBRARIES, OPTIONS, EDITS)).encode()).hexdigest()[:16]
@@ -121,19 +110,6 @@ def _build(work: Path, say: Callable[[str], None]) -> Path:
     _inside(root, "/build", ["ninja", "-j", jobs, PROGRAM], log)
     _inside(root, "/build", ["strip", PROGRAM], log)
     return root / "build" / PROGRAM
-
-
-def apply(edit: Edit, tree: Path) -> None:
-    """Make one edit in a source tree.
-
-    Raises:
-        SourceChanged: the place is not there exactly once.
-    """
-    path = tree / edit.file
-    text = path.read_text() if path.exists() else ""
-    if text.count(edit.old) != 1:
-        raise SourceChanged(f"{edit.file} has {text.count(edit.old)} times {edit.old.strip()!r}, not once")
-    path.write_text(text.replace(edit.old, edit.new))
 
 
 def _make_root(work: Path, root: Path, log: Path) -> None:

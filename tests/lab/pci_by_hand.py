@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from qemu.qmp import QMPError
 
-from .desk import Desk
 from .machine import Machine
+from .sockets import LaptopDesk
 
 CARD = {"name": "card", "match": {"bus": "pci", "vendor": "8086", "product": "10d3"}, "to": "personal"}
 """An owner's rule that sends the emulated e1000e to the personal partition."""
@@ -25,18 +25,18 @@ pytestmark = pytest.mark.timeout(1200)
 
 
 @pytest.fixture(scope="module")
-def desk(machine: Machine) -> Iterator[Desk]:
-    with Desk(machine) as desk:
+def desk(machine: Machine) -> Iterator[LaptopDesk]:
+    with LaptopDesk(machine) as desk:
         yield desk
 
 
-def _card(desk: Desk, slot: str, driver: str, **properties: Any) -> str:
+def _card(desk: LaptopDesk, slot: str, driver: str, **properties: Any) -> str:
     name = f"{driver}-{time.monotonic_ns()}"
     desk.machine.command("device_add", driver=driver, id=name, bus=slot, **properties)
     return name
 
 
-def _pull(desk: Desk, name: str, address: str) -> None:
+def _pull(desk: LaptopDesk, name: str, address: str) -> None:
     with suppress(QMPError):
         desk.machine.command("device_del", id=name)
     desk.until(
@@ -44,23 +44,23 @@ def _pull(desk: Desk, name: str, address: str) -> None:
     )
 
 
-def _functions(desk: Desk) -> dict[str, dict[str, Any]]:
+def _functions(desk: LaptopDesk) -> dict[str, dict[str, Any]]:
     listed: list[dict[str, Any]] = desk.eyes.ask("devices")
     return {info["port"]: info for info in listed if info["bus"] == "pci"}
 
 
-def _behind(desk: Desk, model: str) -> list[str]:
+def _behind(desk: LaptopDesk, model: str) -> list[str]:
     """The addresses of the functions of a model, once there are any."""
     desk.until(lambda: any(i["model"] == model for i in _functions(desk).values()), f"{model} to appear")
     return sorted(port for port, info in _functions(desk).items() if info["model"] == model)
 
 
-def _driver(desk: Desk, address: str) -> str:
+def _driver(desk: LaptopDesk, address: str) -> str:
     said = desk.eyes.ask("run", "readlink", f"{PCI}/{address}/driver")["output"]
     return str(said).strip().rpartition("/")[2]
 
 
-def test_the_screen_and_bridges_stay_whatever_a_rule_says(desk: Desk) -> None:
+def test_the_screen_and_bridges_stay_whatever_a_rule_says(desk: LaptopDesk) -> None:
     desk.rules(EVERYTHING)
     try:
         functions = _functions(desk)
@@ -74,7 +74,7 @@ def test_the_screen_and_bridges_stay_whatever_a_rule_says(desk: Desk) -> None:
         desk.rules()
 
 
-def test_two_functions_that_share_a_group_go_nowhere_alone(desk: Desk) -> None:
+def test_two_functions_that_share_a_group_go_nowhere_alone(desk: LaptopDesk) -> None:
     """Without ACS between them the functions of one card reach each other past the IOMMU."""
     second = _card(desk, "slot1", "virtio-rng-pci", addr="0.1", multifunction=True)
     first = _card(desk, "slot1", "e1000e", addr="0.0", multifunction=True)
@@ -91,7 +91,7 @@ def test_two_functions_that_share_a_group_go_nowhere_alone(desk: Desk) -> None:
             desk.machine.command("device_del", id=second)
 
 
-def test_a_function_without_a_reset_goes_nowhere(desk: Desk) -> None:
+def test_a_function_without_a_reset_goes_nowhere(desk: LaptopDesk) -> None:
     off = {"x-pcie-flr-init": False, "x-pcie-pm-init": False}
     second = _card(desk, "slot1", "virtio-rng-pci", addr="0.1", multifunction=True, **off)
     first = _card(desk, "slot1", "virtio-rng-pci", addr="0.0", multifunction=True, **off)
@@ -109,7 +109,7 @@ def test_a_function_without_a_reset_goes_nowhere(desk: Desk) -> None:
             desk.machine.command("device_del", id=second)
 
 
-def test_a_card_goes_into_a_partition_and_comes_back(desk: Desk) -> None:
+def test_a_card_goes_into_a_partition_and_comes_back(desk: LaptopDesk) -> None:
     """A rule sends it, the next start has it, VFIO holds it; after a stop it is the host's again."""
     name = _card(desk, "slot0", "e1000e")
     (address,) = _behind(desk, "8086:10d3")

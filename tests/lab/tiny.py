@@ -53,7 +53,7 @@ def tiny_images(images: Path, result: Path) -> None:
         images: a directory that ``installer/images/build`` made.
         result: gets theirs; must not exist yet.
     """
-    result.mkdir()
+    result.mkdir(parents=True)
     manifest = json.loads((images / cache.MANIFEST).read_text())
     with tempfile.TemporaryDirectory() as name:
         raw = _disk(Path(name))

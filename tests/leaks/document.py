@@ -13,7 +13,7 @@ HEAD = """# The leak table
 
 What is tried to make a byte of the corporate partition leave the laptop outside the tunnel (P2), or of
 the personal one come where it may not (P1), and what must be seen. Made from the table itself by
-`python -m tests.leaks.document`; `tests/leaks/test_leaks.py` plays every row,
+`python -m tests.leaks.document`; `tests/leaks/test_leaks.py` plays the rows,
 `tests/leaks/test_table.py` compares this page. {count} rows: each line below once for each address family
 and underlay it names.
 
@@ -39,9 +39,12 @@ What a row demands besides is in its last column but one. A row that asks for si
 breath that the guest's bytes of both families still come out of the tunnel.
 
 With real guests, whole boots and shutdowns are captured in `tests/e2e/test_network.py`
-(`test_every_packet_is_wireguard_from_before_boot_until_after_shutdown`). The kernel's own WireGuard is
-not in this table yet: these rows need nothing but a machine in which they may make namespaces, and where
-its kernel has WireGuard, they use it. A clock that jumps and a real suspend are not in it either.
+(`test_every_packet_is_wireguard_from_before_boot_until_after_shutdown`).
+
+On the kernel's own WireGuard every row but those about `wireguard-go`'s process plays in a kernel that runs
+as a process ([adr/0018](adr/0018-a-kernel-that-is-a-process.md), `tests/kernel/test_network.py`; one of each
+event without `--long`), and so do those whose status says so, which suspend the machine or
+set its clock. `tests/lab/test_network.py` plays them in the virtual laptop.
 
 ## Underlays
 
@@ -95,8 +98,9 @@ def _line(rows: list[Scenario]) -> str:
     name = first.event if first.name == first.event else f"{first.event}: {first.name}"
     families = ", ".join(str(family) for family in sorted({row.family for row in rows}))
     underlays = ", ".join(dict.fromkeys(row.underlay for row in rows))
+    status = f"{first.status}, in a kernel of its own" if first.own_kernel else first.status
     seen = max((row.seen for row in rows), key=len)
-    return f"| {name} | {families} | {underlays} | {first.tried} | {seen} | {first.status} |\n"
+    return f"| {name} | {families} | {underlays} | {first.tried} | {seen} | {status} |\n"
 
 
 if __name__ == "__main__":

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 from .machine import (
     COMPANY,
     CORPORATE,
+    IN_TUNNEL,
     INTERNET,
     INTRANET,
     LAN_MACHINE,
@@ -21,6 +23,8 @@ from .machine import (
 from .scenario import Family, scenario
 from .stage import Stage
 
+ASLEEP_SECONDS = 3
+YEAR_SECONDS = 365 * 86_400.0
 WALL = "table inet wall\ndelete table inet wall\n"
 
 
@@ -195,6 +199,33 @@ def roam(stage: Stage, family: Family) -> None:
 
 @scenario(
     "roam",
+    "the default route moves to the second uplink and back before netd looks, and what the gateway sends "
+    "next comes by the second",
+    "the tunnel carries the guest's bytes over the first",
+    name="there and back, unseen",
+)
+def roam_unseen(stage: Stage, family: Family) -> None:
+    stage.net.netd.pause()
+    try:
+        stage.default_over("uplink1")
+        stage.arrives()
+        stage.default_over("uplink0")
+        mark = stage.watch.mark()
+        stage.company_says(INTRANET[family], 9, IN_TUNNEL[family], 9, stage.poison)
+        stage.watch.until(
+            lambda: any(
+                seen.place == "the underlay" and seen.interface == "uplink1" and not seen.outgoing
+                for seen in stage.watch.since(mark)
+            ),
+            "the gateway's packet came by the second uplink",
+        )
+    finally:
+        stage.net.netd.resume()
+    stage.arrives()
+
+
+@scenario(
+    "roam",
     "the uplink gets another address in place of its own while the guest writes",
     "the tunnel carries the guest's bytes from the new address",
     name="to another address",
@@ -276,6 +307,54 @@ def resume_guest(stage: Stage, family: Family) -> None:
     assert stage.adopt(CORPORATE)
     stage.tries(stage.shouts(family))
     stage.arrives()
+
+
+@scenario(
+    "resume",
+    "the whole machine is suspended and woken up, a guest and its network as they were",
+    "the guest's bytes come out of the tunnel again, whose keys the kernel forgot meanwhile",
+    name="of the whole machine",
+    underlays=("ethernet", "full tunnel"),
+    own_kernel=True,
+)
+def resume_all(stage: Stage, family: Family) -> None:
+    with stage.shouting(family):
+        stage.arrives()
+        stage.suspend(ASLEEP_SECONDS)
+        stage.arrives()
+
+
+@scenario(
+    "resume",
+    "as above, and the laptop wakes up on another uplink with another address, before netd runs again",
+    "the guest's bytes come out of the tunnel again over the new uplink",
+    name="of the whole machine elsewhere",
+    own_kernel=True,
+)
+def resume_all_elsewhere(stage: Stage, family: Family) -> None:
+    with stage.shouting(family):
+        stage.arrives()
+        with stage.asleep():
+            stage.ip(UNDERLAY, "link set uplink0 down")
+            stage.default_over("uplink1")
+            stage.suspend(ASLEEP_SECONDS)
+        stage.arrives()
+    stage.relay()
+
+
+@scenario(
+    "clock set",
+    "the laptop's clock is set a year ahead and then back, while the guest writes",
+    "the tunnel carries the guest's bytes all the time",
+    own_kernel=True,
+)
+def clock_set(stage: Stage, family: Family) -> None:
+    now = time.time()
+    with stage.shouting(family):
+        stage.arrives()
+        for when in (now + YEAR_SECONDS, now):
+            time.clock_settime(time.CLOCK_REALTIME, when)
+            stage.arrives()
 
 
 def _wireguard(stage: Stage) -> list[str]:

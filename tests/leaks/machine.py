@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from twinhull_hypervisor.network.plan import SIDES
 from twinhull_policy.names import Partition
@@ -68,6 +70,14 @@ table inet portal {
     chain gate { type filter hook forward priority filter; policy drop; }
 }
 """
+
+
+SLEEP = Path("/sys/power/state")
+
+
+def _asleep() -> float:
+    """Seconds this computer has slept since it started."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()
 
 
 class Machine:
@@ -157,15 +167,32 @@ class Machine:
 
     @contextmanager
     def asleep(self) -> Iterator[None]:
-        """netd and wireguard-go stand still, as all processes do in a suspend, while the block runs."""
+        """netd and, if it is there, wireguard-go stand still, as in a suspend, while the block runs."""
         tunnel = [str(pid) for pid in self.net.wireguard_pids()]
         self.net.netd.pause()
-        self.run("kill", "-STOP", *tunnel)
+        if tunnel:
+            self.run("kill", "-STOP", *tunnel)
         try:
             yield
         finally:
-            self.run("kill", "-CONT", *tunnel)
+            if tunnel:
+                self.run("kill", "-CONT", *tunnel)
             self.net.netd.resume()
+
+    def suspend(self, seconds: int) -> None:
+        """Suspend the whole machine, which has to be one of its own, until :meth:`wake_me` has had it woken.
+
+        Args:
+            seconds: how long at least.
+        """
+        asleep = _asleep()
+        self.wake_me(seconds)
+        SLEEP.write_text("mem")
+        assert _asleep() - asleep > seconds - 1, "the machine did not sleep"
+
+    def wake_me(self, seconds: int) -> None:
+        """Ask whoever can to wake the machine up in some seconds; where nobody can, it may not sleep."""
+        raise AssertionError("nobody would wake this machine up")
 
     def end_netd(self, how: signal.Signals) -> None:
         """End netd by a signal and wait until it has gone."""

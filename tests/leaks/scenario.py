@@ -36,6 +36,7 @@ class Scenario:
         seen: what the row demands beside the verdict on the captures.
         act: does it, and asserts ``seen``.
         status: "held", or what is not shown yet.
+        own_kernel: it suspends the machine or sets its clock, so it needs one of its own (tests/kernel).
     """
 
     event: str
@@ -46,6 +47,7 @@ class Scenario:
     seen: str
     act: Act
     status: str = "held"
+    own_kernel: bool = False
 
     @property
     def id(self) -> str:
@@ -65,11 +67,12 @@ def scenario(
     name: str = "",
     families: tuple[Family, ...] = (4, 6),
     underlays: tuple[Underlay, ...] = ("ethernet",),
+    own_kernel: bool = False,
 ) -> Callable[[Act], Act]:
     """Put a function into the table, once for each family and underlay."""
 
     def enter(act: Act) -> Act:
-        add(event, name or event, tried, seen, act, families, underlays)
+        add(event, name or event, tried, seen, act, families, underlays, own_kernel=own_kernel)
         return act
 
     return enter
@@ -83,8 +86,11 @@ def add(
     act: Act,
     families: tuple[Family, ...],
     underlays: tuple[Underlay, ...],
+    *,
+    own_kernel: bool = False,
 ) -> None:
     """Put rows into the table."""
     for underlay in underlays:
         for family in families:
-            TABLE.append(Scenario(event, name, family, underlay, tried, seen, act))
+            row = Scenario(event, name, family, underlay, tried, seen, act, own_kernel=own_kernel)
+            TABLE.append(row)

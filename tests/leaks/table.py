@@ -8,3 +8,5 @@ from .scenario import TABLE, UNDERLAYS, Scenario
 _PLACES = {underlay: place for place, underlay in enumerate(UNDERLAYS)}
 
 ROWS: tuple[Scenario, ...] = tuple(sorted(TABLE, key=lambda row: _PLACES[row.underlay]))
+ANYWHERE = tuple(row for row in ROWS if not row.own_kernel)
+"""Those that any machine can play which may make namespaces."""

@@ -20,6 +20,7 @@ EVENTS = {
     "boot",
     "broadcast",
     "captive portal",
+    "clock set",
     "corporate to personal",
     "foreign interface moved in",
     "fragments",

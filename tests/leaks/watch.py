@@ -56,6 +56,8 @@ class Watch:
         self._places = dict(places)
         self._seen: list[Seen] = []
         self._lock = threading.Lock()
+        self._reading = threading.Lock()
+        """Held while a socket is read, and while one is closed."""
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC)
         self._selector.register(self._wake_read, selectors.EVENT_READ, None)
@@ -82,11 +84,12 @@ class Watch:
 
     def remove(self, place: str) -> None:
         """Stop watching it; its dropped packets still count."""
-        sniffer = self._sockets.pop(place)
-        self._selector.unregister(sniffer)
-        self._count_drops(place, sniffer)
-        sniffer.close()
-        del self._places[place]
+        with self._reading:
+            sniffer = self._sockets.pop(place)
+            self._selector.unregister(sniffer)
+            self._count_drops(place, sniffer)
+            sniffer.close()
+            del self._places[place]
 
     def close(self) -> None:
         """Stop."""
@@ -163,13 +166,17 @@ class Watch:
             for key, _ in self._selector.select():
                 if key.data is None:
                     return
-                try:
-                    self._read(key.data, key.fileobj)  # type: ignore[arg-type]
-                except BlockingIOError:
-                    pass
-                except OSError as error:  # ENETDOWN is told once when an interface goes down
-                    if error.errno not in (100,):
-                        self.failure = f"capture of {key.data}: {error.strerror}"
+                with self._reading:
+                    sniffer = self._sockets.get(key.data)
+                    if sniffer is not key.fileobj or sniffer is None:
+                        continue  # removed since it was selected
+                    try:
+                        self._read(key.data, sniffer)
+                    except BlockingIOError:
+                        pass
+                    except OSError as error:  # ENETDOWN is told once when an interface goes down
+                        if error.errno not in (100,):
+                            self.failure = f"capture of {key.data}: {error.strerror}"
 
     def _read(self, place: str, sniffer: socket.socket) -> None:
         batch = []

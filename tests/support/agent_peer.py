@@ -26,7 +26,7 @@ UTF8, PNG, NONE = 1, 2, 0
 CAPABILITIES = 1 << 5 | 1 << 6
 """Clipboard by demand, and selections."""
 CLIPBOARD = struct.pack("<B3x", 0)
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class AgentPeer:

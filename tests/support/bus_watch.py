@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-SOON = 10.0
+SOON = 60.0
 
 
 @contextmanager

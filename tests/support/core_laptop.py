@@ -51,7 +51,7 @@ IMAGE = ImageReference(target="images/corporate-0.qcow2", sha256="ab" * 32, leng
 LIBVIRT = "test:///default"
 ANSWERS = {"tap": {"tap": "th-corp0"}, "identity": {"public_key": "A" * 42 + "8="}}
 """What the netd that only remembers answers; nothing to every other verb."""
-SOON = 10.0
+SOON = 60.0
 """Seconds after which what was waited for does not come any more."""
 
 
@@ -143,12 +143,18 @@ class CoreLaptop:
     """
 
     def __init__(
-        self, directory: Path, logind: Logind, lease: LeaseSection, *, enrolled: bool = True
+        self,
+        directory: Path,
+        logind: Logind,
+        lease: LeaseSection,
+        *,
+        enrolled: bool = True,
+        company: Corporate | None = None,
     ) -> None:
         self.clocks = SetClocks()
         self.logind = logind
         self.announced: list[str] = []
-        self.company = Corporate()
+        self.company = company or Corporate()
         self.paths = Paths(state=directory / "core", fetch=directory / "fetch", run=directory / "run")
         for path in (
             self.paths.state,
@@ -156,7 +162,7 @@ class CoreLaptop:
             self.paths.inbox / "bodies",
             self.paths.metadata / "root_history",
         ):
-            path.mkdir(parents=True)
+            path.mkdir(parents=True, exist_ok=True)
         self.netd = RecordingNetd(self.paths.netd_socket)
         self.hypervisor = Hypervisor(LIBVIRT)
         self.lease = lease

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from typing import Any
 
@@ -11,13 +12,16 @@ from twinhull_policy.api.types import (
     Grade,
     GradeCheck,
     ImageInfo,
+    LogEntry,
     PartitionInfo,
     PartitionState,
     PolicyInfo,
     Status,
     VpnInfo,
 )
+from twinhull_policy.canonical import encode
 from twinhull_policy.kinds import Kind
+from twinhull_policy.trust.documents import RECEIPT_TYPE, Receipt, WipeReceipt
 
 DIGEST = "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8"
 
@@ -204,5 +208,51 @@ def demonstration_devices() -> list[DeviceInfo]:
             rule="host:boot-input",
             reason="It typed faster than a person can.",
             state="suspended",
+        ),
+    ]
+
+
+def demonstration_receipts() -> list[LogEntry]:
+    """Lines of the log with receipts: of an erased corporate computer by its employer, and by its owner."""
+    receipt = Receipt(
+        tenant="example",
+        device_id="laptop-1",
+        enrol_epoch=1,
+        command=DIGEST,
+        number=7,
+        action="wipe",
+        state="done",
+        at=1_790_000_100,
+        detail="The corporate partition's keys and contents are destroyed.",
+        removed=["keys", "contents", "firmware-variables"],
+        personal_before=DIGEST,
+        personal_after=DIGEST,
+    )
+    wipe = WipeReceipt(
+        tenant="example",
+        device_id="laptop-1",
+        enrol_epoch=1,
+        partition="personal",
+        at=1_790_000_000,
+        removed=["keys", "headers", "contents"],
+        survived=[],
+        other_before=DIGEST,
+        other_after=DIGEST,
+    )
+    payload = base64.b64encode(encode(receipt)).decode()
+    signature = f'{{"keyid":"{DIGEST}","sig":"AAAA"}}'
+    envelope = f'{{"payload":"{payload}","payloadType":"{RECEIPT_TYPE}","signatures":[{signature}]}}'
+    return [
+        LogEntry(
+            at=1_790_000_000.0,
+            kind="done",
+            text="You wiped the personal partition; this is its receipt",
+            body=encode(wipe).decode(),
+        ),
+        LogEntry(
+            at=1_790_000_100.0,
+            kind="reported",
+            text="Receipt for command 7 (wipe): done",
+            body=envelope,
         ),
     ]

@@ -49,6 +49,7 @@ class Ports:
         calls: verbs that changed something, as they came.
         unreadable: whether storage cannot be read.
         during_authorise: runs in the middle of an authorise, after the comparison.
+        during_admit: runs before the answer to an admission that has begun.
     """
 
     early: bool = True
@@ -56,6 +57,7 @@ class Ports:
     calls: list[tuple[str, ...]] = field(default_factory=list)
     unreadable: bool = False
     during_authorise: Callable[[], None] = lambda: None
+    during_admit: Callable[[], None] = lambda: None
     pci: PciFacts = NO_PCI
     _devices: dict[str, UsbDevice] = field(default_factory=dict)
     _watchers: list[socket.socket] = field(default_factory=list)
@@ -133,6 +135,12 @@ class Ports:
         with self._lock:
             found = (d for d in self._devices.values() if (d.busnum, d.devnum) == (busnum, devnum))
             return next(found, None)
+
+    def offer(self, busnum: int, devnum: int) -> None:
+        """As QEMU does with what it lets go of: a driver of the host takes it if it is authorised still."""
+        device = self.by_address(busnum, devnum)
+        if device is not None and device.authorised:
+            self._change(device.port, driver_bound=True)
 
     def tell(self, event: Event) -> None:
         """Send an event to all who watch."""
@@ -215,6 +223,7 @@ class Ports:
         self.calls.append(("admit", arguments.port))
         self.admissions[arguments.port] = arguments.code
         self._change(arguments.port, authorised=True)
+        self.during_admit()
         return Done()
 
     def drop_watchers(self) -> None:
@@ -346,6 +355,8 @@ class Machines:
                 left = tuple(h for h in guest.holdings if h != holding)
                 self._guests[holding.partition] = replace(guest, holdings=left)
                 self.history.append(("detach", holding.partition.value, holding.port))
+        if not holding.read_only:
+            self.ports.offer(holding.busnum, holding.devnum)
 
     def detach_pci(self, partition: Partition, address: str) -> None:
         """As libvirt asks the guest for a PCI function."""

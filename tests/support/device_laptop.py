@@ -23,7 +23,7 @@ from twinhull_policy.parse import canonical
 
 from tests.support.devd_model import Machines, Ports, running_devd
 
-SOON = 10.0
+SOON = 60.0
 """Seconds after which what was waited for does not come any more."""
 TICK = 0.005
 

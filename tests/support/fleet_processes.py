@@ -27,7 +27,7 @@ ENVIRONMENT = {
 SERVER = [sys.executable, "-c", "from twinhull_policy.server.cli import main; main()"]
 FETCH = [sys.executable, "-c", "from twinhull_hypervisor.fetch.main import main; main()"]
 WIREGUARD_KEY = "A" * 42 + "8="
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds after which something awaited counts as missing."""
 
 

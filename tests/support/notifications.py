@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sdbus import SdBus, dbus_method_async_override, sd_bus_open_user
 from twinhull_client.gui.notifier import NAME, PATH, Notifications
 
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,7 @@ def leases(draw: st.DrawFn) -> LeaseSection:
     offline = draw(st.integers(1, 8760))
     warning = draw(st.integers(0, offline))
     action: Any = draw(st.sampled_from(["lock", "wipe"]))
+    server_share: Any = draw(st.sampled_from([msgspec.UNSET, False, True]))
     return LeaseSection(
         offline_hours=offline,
         warning_hours=warning,
@@ -81,6 +82,7 @@ def leases(draw: st.DrawFn) -> LeaseSection:
         destroy_hours=draw(st.integers(0, 8760))
         if action == "wipe" and draw(st.booleans())
         else msgspec.UNSET,
+        server_share=server_share,
     )
 
 

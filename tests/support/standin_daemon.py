@@ -39,6 +39,7 @@ from twinhull_policy.api.types import (
     PartitionState,
     SnapshotInfo,
     SnapshotKind,
+    StateRecovered,
     VpnCanary,
     VpnProof,
     WipeDone,
@@ -101,6 +102,9 @@ class StandInDaemon(DaemonInterface):
             receipt='{"type":"twinhull.wipe/1"}',
             envelope='{"payload":""}',
             unsigned="",
+        )
+        self.recovered = StateRecovered(
+            kept="/var/lib/twinhull/state.sqlite.damaged-20260901T120000Z", source="copy"
         )
         self.snapshots: list[SnapshotInfo] = []
         self.recovery_code = to_words(bytes(16))
@@ -288,6 +292,14 @@ class StandInDaemon(DaemonInterface):
         return self._code_pipe()
 
     @dbus_method_async_override()
+    async def add_pin(self, name: str, kind: str, secret: int, pin: int) -> None:
+        self._record("add_pin", name, kind, await read_secret(secret), await read_secret(pin))
+
+    @dbus_method_async_override()
+    async def unlock_volume(self, name: str, kind: str, secret: int) -> None:
+        self._record("unlock_volume", name, kind, await read_secret(secret))
+
+    @dbus_method_async_override()
     async def remove_key_slot(self, name: str, slot: str, kind: str, secret: int) -> None:
         self._record("remove_key_slot", name, slot, kind, await read_secret(secret))
 
@@ -302,8 +314,22 @@ class StandInDaemon(DaemonInterface):
         return self._code_pipe()
 
     @dbus_method_async_override()
+    async def recover_state(self) -> str:
+        self._record("recover_state")
+        return msgspec.json.encode(self.recovered).decode()
+
+    @dbus_method_async_override()
     async def restore_header(self, name: str) -> None:
         self._record("restore_header", name)
+
+    @dbus_method_async_override()
+    async def lock_volume(self, name: str) -> None:
+        self._record("lock_volume", name)
+
+    @dbus_method_async_override()
+    async def grow_volume(self, name: str) -> int:
+        self._record("grow_volume", name)
+        return 40 * 2**30
 
     @dbus_method_async_override()
     async def wipe_partition(self, name: str) -> str:
@@ -425,24 +451,30 @@ def _read_all(descriptor: int) -> str:
 @contextmanager
 def standin_daemon(directory: Path) -> Iterator[StandInDaemon]:
     """A private bus, which ``DBUS_SYSTEM_BUS_ADDRESS`` names, with the stand-in on it in its own thread."""
-    with private_bus(directory):
-        standin = StandInDaemon()
-        ready = threading.Event()
-        holder: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+    with private_bus(directory), standin_service() as standin:
+        yield standin
 
-        async def serve() -> None:
-            stop = asyncio.Event()
-            holder.append((asyncio.get_running_loop(), stop))
-            await standin.serve(ready, stop)
 
-        thread = threading.Thread(target=lambda: asyncio.run(serve()), name="standin-daemon")
-        thread.start()
-        try:
-            if not ready.wait(START_TIMEOUT):
-                raise RuntimeError("the stand-in did not get its name on the bus")
-            yield standin
-        finally:
-            for loop, stop in holder:
-                loop.call_soon_threadsafe(stop.set)
-            thread.join(START_TIMEOUT)
-            standin.close()
+@contextmanager
+def standin_service() -> Iterator[StandInDaemon]:
+    """The stand-in on the bus that there is, in its own thread; it has left the bus in the end."""
+    standin = StandInDaemon()
+    ready = threading.Event()
+    holder: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        holder.append((asyncio.get_running_loop(), stop))
+        await standin.serve(ready, stop)
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="standin-daemon")
+    thread.start()
+    try:
+        if not ready.wait(START_TIMEOUT):
+            raise RuntimeError("the stand-in did not get its name on the bus")
+        yield standin
+    finally:
+        for loop, stop in holder:
+            loop.call_soon_threadsafe(stop.set)
+        thread.join(START_TIMEOUT)
+        standin.close()

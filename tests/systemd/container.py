@@ -6,6 +6,7 @@ gone with it. Unlike the virtual laptop it is as fast as the machine, and has no
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -45,16 +46,18 @@ class ContainerFailed(AssertionError):
 def root(say: Callable[[str], None]) -> Path:
     """The container's file system, made where it is not there yet (minutes)."""
     result = CACHE / f"root-{root_key(EXTRA_PACKAGES)}"
-    if not result.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        for old in CACHE.glob("root-*"):
-            shutil.rmtree(old)
-        log = CACHE / "root.log"
-        log.write_text("")
-        with tempfile.TemporaryDirectory(prefix=".work-", dir=CACHE) as work:
-            fresh = Path(work) / "root"
-            make_root(fresh, EXTRA_PACKAGES, log, say)
-            fresh.rename(result)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # whoever comes second waits for the first
+        if not result.exists():
+            for old in CACHE.glob("root-*"):
+                shutil.rmtree(old)
+            log = CACHE / "root.log"
+            log.write_text("")
+            with tempfile.TemporaryDirectory(prefix=".work-", dir=CACHE) as work:
+                fresh = Path(work) / "root"
+                make_root(fresh, EXTRA_PACKAGES, log, say)
+                fresh.rename(result)
     return result
 
 

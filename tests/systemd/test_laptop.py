@@ -22,10 +22,19 @@ WORST = {
     "twinhull-netd": 3.0,
     "twinhull-devd": 3.0,
     "twinhull-blockd": 1.0,
+    "twinhull-tpmd": 1.5,
+    "twinhull-diskd": 3.0,
 }
 """The worst exposure each unit may have: design.md, section 2."""
-CAPABILITIES = {"twinhull-netd": {"cap_net_admin", "cap_sys_admin"}}
+CAPABILITIES = {
+    "twinhull-netd": {"cap_net_admin", "cap_sys_admin"},
+    "twinhull-diskd": {"cap_sys_admin"},
+}
 """What a unit may ever have, where that is anything at all; devd's depend on what it runs on."""
+
+
+MOUNTS_FOR_ALL = "twinhull-diskd"
+"""What it mounts is for others to see, so it has no mount namespace of its own (adr/0019)."""
 
 
 def status(container: Container) -> dict[str, Any]:
@@ -70,8 +79,12 @@ def test_sandboxes_are_in_force(installed: Container, unit: str) -> None:
     assert now["NoNewPrivs"] == "1"
     assert now["Seccomp"] == "2"
     inside = ("nsenter", f"--target={pid}", "--mount", "--")
-    written = installed.run(*inside, "touch", "/usr/twinhull-test", check=False)
-    assert written.returncode != 0 and "Read-only file system" in written.stderr
+    if unit == MOUNTS_FOR_ALL:
+        places = [installed.output("readlink", f"/proc/{one}/ns/mnt") for one in ("1", str(pid))]
+        assert places[0] == places[1]
+    else:
+        written = installed.run(*inside, "touch", "/usr/twinhull-test", check=False)
+        assert written.returncode != 0 and "Read-only file system" in written.stderr
     bounding = installed.output("capsh", f"--decode={now['CapBnd']}").strip().partition("=")[2]
     if unit != "twinhull-devd":
         assert set(filter(None, bounding.split(","))) == CAPABILITIES.get(unit, set())

@@ -29,6 +29,8 @@ VOLUME = "/var/lib/twinhull/volumes/personal/overlay.qcow2"
 GUEST = """<domain type='qemu'><name>twinhull-test</name><memory unit='MiB'>32</memory>
 <os><type arch='x86_64' machine='q35'>hvm</type></os></domain>"""
 """A machine without a disk, which does nothing: like a partition it belongs to libvirt."""
+SLICES = {"corporate": ("/twinhull/corporate", "0"), "personal": ("/twinhull_personal", "800")}
+"""Where each partition's machine is put, and what libvirt's hook says to the kernel about it."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +93,10 @@ def test_an_installation_starts_nothing_and_is_whole(started: Container, package
     dpkg(started, "-i", packages.old)
     assert version(started) == f"installed {OLD.version}"
     assert dpkg(started, "--verify", "twinhull") == (0, "")
-    for user in ("twinhull", "twinhull-fetch", "twinhull-blockd", "th-corporate", "th-personal"):
+    helpers = ("twinhull-fetch", "twinhull-blockd", "twinhull-tpmd")
+    for user in ("twinhull", *helpers, "th-corporate", "th-personal"):
         started.run("id", user)
-    for unit in (*CORE, "twinhull-blockd"):
+    for unit in (*CORE, "twinhull-blockd", "twinhull-tpmd", "twinhull-diskd"):
         assert started.run("systemctl", "is-active", f"{unit}.service", check=False).stdout == "inactive\n"
     asked = started.run("twinhull", "status", check=False)
     assert asked.returncode == 3 and "TH-" in asked.stderr
@@ -108,6 +111,25 @@ def test_the_services_of_the_package_run(started: Container, packages: Packages)
         assert started.output("systemctl", "is-active", f"{unit}.service") == "active\n"
     assert "absent" in started.output("twinhull", "status", "--json")
     assert failed(started) == ""
+
+
+@pytest.mark.parametrize("partition", SLICES)
+def test_libvirts_hook_says_whom_the_kernel_ends_first(
+    started: Container, packages: Packages, partition: str
+) -> None:
+    place, adjusted = SLICES[partition]
+    name = f"twinhull-{partition}"
+    resource = f"<resource><partition>{place}</partition></resource>"
+    guest = GUEST.replace("twinhull-test", name).replace("<os>", f"{resource}<os>")
+    started.run("virsh", "-c", "qemu:///system", "create", "/dev/stdin", input=guest)
+    pid = started.output("cat", f"/run/libvirt/qemu/{name}.pid").strip()
+    assert started.output("cat", f"/proc/{pid}/oom_score_adj").strip() == adjusted
+    started.run("virsh", "-c", "qemu:///system", "destroy", name)
+    core = main_pid(started, "twinhulld")
+    # Where the container may not lower it, systemd goes on without.
+    shown = started.output("systemctl", "show", "--property=OOMScoreAdjust", "twinhulld.service")
+    assert shown.strip() == "OOMScoreAdjust=-500"
+    assert "/twinhull.slice/" in started.output("cat", f"/proc/{core}/cgroup")
 
 
 def test_a_machine_of_libvirt_runs_on_over_an_upgrade(started: Container, packages: Packages) -> None:

@@ -24,7 +24,7 @@ from tests.support.stick_pipes import StickPipes, oserror
 CONTENT = os.urandom(64 * 1024)
 ARGUMENTS = ServeArguments(partition=Partition.PERSONAL, interface=0, endpoint_in=0x81, endpoint_out=2)
 HELLO = struct.pack(">I", 3) + struct.pack(">QII", 0x49484156454F5054, 1, 0)
-SECONDS = 20.0
+SECONDS = 60.0
 NODE = Path(os.devnull)
 """Stands in for a node that devd opened; what is behind it is emulated."""
 

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from twinhull_client.cli.answers import LIMIT, read_answers
 from twinhull_client.errors import AnswersMalformed, AnswersNotPrivate, FileNotReadable
+from twinhull_policy.errors import TwinhullError
 
-GOOD = '{"url": "https://fleet.example", "token": "t", "passphrase_corporate": "correct horse"}'
+TOKEN = f"th1.{'A' * 43}.{'0' * 64}.{'1' * 64}"
+GOOD = f'{{"url": "https://fleet.example", "token": "{TOKEN}", "passphrase_corporate": "correct horse"}}'
 
 
 def written(directory: Path, content: str, mode: int = 0o600) -> Path:
@@ -40,12 +42,38 @@ def test_a_file_open_to_others_is_refused(tmp_path: Path, mode: int) -> None:
         GOOD + " " * LIMIT,
         GOOD.replace("correct horse", "short"),
         GOOD.replace("correct horse", "correct horse" * 100),
+        GOOD[:-1] + ', "passphrase_personal": "correct horse"}',
+        GOOD[:-1] + ', "start": 1}',
+        f'{{"url": "https://fleet.example", "token": "{TOKEN}", "start": true}}',
+        GOOD[:-1] + ', "passphrase_corporate": "another one, later"}',
+        GOOD[:-1] + ', "url": "https://elsewhere.example"}',
     ],
 )
 def test_anything_else_is_refused(tmp_path: Path, content: str) -> None:
     with pytest.raises(AnswersMalformed) as refused:
         read_answers(written(tmp_path, content))
     assert "correct horse" not in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        ("https://", "http://", "TH-CLI-010"),
+        ("https://fleet.example", "fleet.example", "TH-CLI-010"),
+        ("fleet.example", "fleet.example:0", "TH-CLI-010"),
+        ("fleet.example", "somebody@fleet.example", "TH-CLI-010"),
+        (TOKEN, "t", "TH-TRU-060"),
+        (TOKEN, TOKEN[:-1], "TH-TRU-060"),
+        ("th1.", "th2.", "TH-TRU-060"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_asked(
+    tmp_path: Path, old: str, new: str, code: str
+) -> None:
+    with pytest.raises(TwinhullError) as refused:
+        read_answers(written(tmp_path, GOOD.replace(old, new)))
+    assert refused.value.code == code
+    assert "A" * 43 not in refused.value.message
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 from twinhull_client.cli.bundle import JOURNALCTL, LINE, SECTION_BYTES, SYSTEMCTL, Told, bundle, run_program
 from twinhull_client.errors import DaemonUnreachable
-from twinhull_policy.api.types import Log, LogEntry
+from twinhull_policy.api.types import Finding, Log, LogEntry
 
 from tests.support.cli import twinhull
 from tests.support.demonstration import demonstration_devices, demonstration_status
@@ -45,6 +45,14 @@ def test_of_the_personal_partition_it_has_the_state_alone() -> None:
     shown = text[begin : text.index("}", begin)]
     assert '"state": "running"' in shown
     assert [word for word in (part.image, f'"memory_mib": {part.memory_mib}') if word in shown] == []
+
+
+def test_it_says_what_needs_attention_but_not_of_the_personal_side() -> None:
+    names = ("lease", "partition-corporate", "partition-personal", "sign-in")
+    found = [Finding(name=name, problem=f"the problem of {name}", fix="none") for name in names]
+    text = bundle(told(), nothing, found)
+    assert [name for name in names if f"the problem of {name}" in text] == ["lease", "partition-corporate"]
+    assert "== Attention\n(nothing)" in bundle(told(), nothing)
 
 
 def test_what_does_not_answer_says_why_and_hides_nothing_else() -> None:

@@ -32,7 +32,7 @@ DESIGNED = {
     "device": "list attach detach explain answer forget switch rules",
     "policy": "show example schema check explain diff",
     "vpn": "status prove",
-    "disk": "status slots add change remove recover rotate restore-header escrow wipe",
+    "disk": "status slots add change remove unlock recover rotate restore-header lock grow escrow wipe",
 }
 
 USAGE = [
@@ -65,6 +65,10 @@ USAGE = [
     ("disk add corporate nothing", 2, "TH-CLI-009"),
     ("disk add corporate passphrase --passphrase-file /dev/null --recovery-code-file a", 2, "TH-CLI-009"),
     ("disk add personal recovery-code --output /dev/null", 2, "TH-CLI-023"),
+    ("disk add corporate tpm --passphrase-file /dev/null --new-pin-file /dev/null", 2, "TH-CLI-006"),
+    ("disk unlock personal --pin-file - --passphrase-file -", 2, "TH-CLI-009"),
+    ("disk unlock personal --pin-file a --passphrase-file b", 2, "TH-CLI-009"),
+    ("disk unlock personal", 3, "TH-CLI-001"),
     ("disk change personal", 2, "TH-CLI-006"),
     ("disk remove personal", 2, "TH-CLI-009"),
     ("disk rotate personal", 1, "TH-CLI-014"),
@@ -72,6 +76,8 @@ USAGE = [
     ("disk slots personal", 3, "TH-CLI-001"),
     ("disk escrow corporate", 3, "TH-CLI-001"),
     ("disk restore-header corporate", 3, "TH-CLI-001"),
+    ("disk lock corporate", 3, "TH-CLI-001"),
+    ("disk grow corporate", 3, "TH-CLI-001"),
     ("disk wipe corporate", 1, "TH-CLI-014"),
     ("disk wipe corporate --yes", 3, "TH-CLI-001"),
     ("log --limit 0", 2, "TH-CLI-009"),
@@ -91,7 +97,6 @@ USAGE = [
     ("enroll https://" + "a" * 300 + " --token a", 2, "TH-CLI-010"),
     ("policy check /nonexistent/file", 2, "TH-CLI-008"),
     ("status", 3, "TH-CLI-001"),
-    ("doctor", 3, "TH-CLI-001"),
     ("partition start corporate", 3, "TH-CLI-001"),
     ("vpn prove", 3, "TH-CLI-001"),
     ("policy show", 3, "TH-CLI-001"),

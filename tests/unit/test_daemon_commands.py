@@ -16,7 +16,8 @@ from twinhull_hypervisor.daemon.commands import Commands, NotPossible, Removed, 
 from twinhull_hypervisor.daemon.paths import Paths
 from twinhull_hypervisor.daemon.state import State
 from twinhull_hypervisor.fetch.client import FetchClient
-from twinhull_hypervisor.storage.volume import QemuLuksVolume, VolumeState
+from twinhull_hypervisor.storage.interface import VolumeState
+from twinhull_hypervisor.storage.volume import QemuLuksVolume
 from twinhull_policy.errors import ErrorReport, RemoteError, TwinhullError
 from twinhull_policy.names import Partition
 from twinhull_policy.trust.command import sign_command
@@ -76,7 +77,7 @@ class Side:
         self.left = 0
         self.error: TwinhullError | None = None
 
-    async def stand_still(self) -> None:
+    async def enforce(self) -> None:
         self.machine = "paused" if self.laptop.commands.locked() else self.machine
 
     async def erase(self) -> Sequence[Removed]:

@@ -324,7 +324,7 @@ TABLE: dict[str, tuple[Device, Situation, str, list[type[Action]]]] = {
             holdings=(GIVEN,),
         ),
         "blocked",
-        [Detach, Revoke],
+        [Revoke, Detach],
     ),
     "the other switch is none of its business": (
         CAMERA,
@@ -338,7 +338,7 @@ TABLE: dict[str, tuple[Device, Situation, str, list[type[Action]]]] = {
         STICK,
         situation(STICK, "ask", choices=TO_READ, holdings=(WHOLE,)),
         "attached",
-        [Detach, Give],
+        [Revoke, Detach, Give],
     ),
     "to be read, and now whole": (
         STICK,

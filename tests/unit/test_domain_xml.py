@@ -12,11 +12,12 @@ from twinhull_hypervisor.domain.builder import domain_xml
 from twinhull_hypervisor.domain.devices import device_models
 from twinhull_hypervisor.domain.errors import BadMachine
 from twinhull_hypervisor.domain.hostdev import pci_held
-from twinhull_hypervisor.domain.spec import Accelerator, Disk, DomainSpec, Firmware, Network
+from twinhull_hypervisor.domain.spec import CGROUPS, Accelerator, Disk, DomainSpec, Firmware, Network
 from twinhull_hypervisor.run import run
 from twinhull_policy.names import Partition
 
 GOLDEN = Path(__file__).parent.parent / "data" / "domain"
+SLICES = Path(__file__).parents[2] / "installer/systemd"
 IMAGES = Path("/var/lib/twinhull/images")
 VOLUMES = Path("/var/lib/twinhull/volumes")
 
@@ -37,6 +38,7 @@ CORPORATE = DomainSpec(
     network=Network("th-corp0", "52:54:00:10:13:01"),
     cpu_shares=4096,
     confined=True,
+    slices=True,
     pci=("0000:03:00.0",),
 )
 PERSONAL = dataclasses.replace(
@@ -59,11 +61,16 @@ PERSONAL = dataclasses.replace(
     cpu_shares=1024,
     confined=False,
     agent_channel=True,
+    slices=False,
     pci=(),
 )
 CASES = {
     "corporate-kvm": CORPORATE,
     "personal-emulation": PERSONAL,
+    "corporate-in-a-volume": dataclasses.replace(
+        CORPORATE, disk=dataclasses.replace(CORPORATE.disk, secret=None), pci=()
+    ),
+    "personal-slice": dataclasses.replace(PERSONAL, slices=True),
     "corporate-no-network": dataclasses.replace(CORPORATE, network=None, confined=False, pci=()),
 }
 
@@ -174,6 +181,22 @@ def test_every_disk_layer_names_its_format(name: str) -> None:
 def test_out_of_bounds_is_refused(field: str, change: dict[str, object]) -> None:
     with pytest.raises(BadMachine, match=f"its {field} is out of bounds"):
         dataclasses.replace(CORPORATE, **change)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("partition", "path"), CGROUPS.items())
+def test_each_machine_goes_into_a_slice_that_is_installed(partition: Partition, path: str) -> None:
+    """libvirt writes a path's slashes as hyphens (virsystemd.c, virSystemdMakeSliceName)."""
+    made = domain_xml(dataclasses.replace(CORPORATE, partition=partition))
+    assert f"<partition>{path}</partition>" in made
+    assert (SLICES / f"{path[1:].replace('/', '-')}.slice").exists()
+
+
+def test_the_services_are_in_the_slice_that_memory_is_held_for() -> None:
+    """All but the server's, and those that only run a command once."""
+    units = {path.name: path.read_text() for path in SLICES.glob("*.service")}
+    services = [text for name, text in units.items() if "server" not in name and "Type=oneshot" not in text]
+    assert len(services) == 7
+    assert [text for text in services if "\nSlice=twinhull.slice\nOOMScoreAdjust=-500\n" not in text] == []
 
 
 def test_device_models_reads_both_notations() -> None:

@@ -90,7 +90,7 @@ WAYS: dict[str, list[tuple[str, str, str]]] = {
     "the start of a machine": [
         (f"{DAEMON}.partitions", "Partitions._start", "self._pci"),
         (f"{DAEMON}.partitions", "Partitions._pci", "self._pci_for"),
-        (f"{DAEMON}.main", "build", "Partitions"),
+        (f"{DAEMON}.main", "_build", "Partitions"),
         (f"{DAEMON}.device_commands", "DeviceCommands.pci_for", "pci_grants"),
         (f"{DAEMON}.device_pci", "pci_grants", "rules.decide"),
     ],

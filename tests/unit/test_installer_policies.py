@@ -50,7 +50,7 @@ def test_the_owners_rule_names_one_person_and_cannot_be_escaped(owner: str) -> N
 
 def test_accounts_are_those_of_the_architecture() -> None:
     users, groups = system.accounts((CONFIG / "sysusers.conf").read_text())
-    expected = ["twinhull", "twinhull-fetch", "twinhull-blockd", "twinhull-server"]
+    expected = ["twinhull", "twinhull-fetch", "twinhull-blockd", "twinhull-tpmd", "twinhull-server"]
     expected += ["th-corporate", "th-personal"]
     assert users == expected
     assert groups == expected
@@ -60,7 +60,7 @@ def test_directories_are_those_of_the_architecture() -> None:
     made = system.directories((CONFIG / "tmpfiles.conf").read_text())
     assert Path("/run/twinhull") in made
     assert {path.name for path in made if path.parent == Path("/var/lib")} == {
-        "twinhull", "twinhull-netd", "twinhull-fetch", "twinhull-server",
+        "twinhull", "twinhull-netd", "twinhull-fetch", "twinhull-server", "twinhull-diskd",
     }  # fmt: skip
 
 

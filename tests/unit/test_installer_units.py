@@ -22,6 +22,8 @@ EXPOSURE = {
     "twinhull-netd": 3.0,
     "twinhull-devd": 1.5,
     "twinhull-blockd": 1.0,
+    "twinhull-tpmd": 1.5,
+    "twinhull-diskd": 3.0,
 }
 FILES = [UNITS / f"{name}.service" for name in EXPOSURE]
 BOOT = INSTALLER / "config/boot/twinhull-usb-early.service"
@@ -82,6 +84,36 @@ def test_blockd_has_a_user_of_its_own_and_listens_to_root_alone() -> None:
     assert (blockd.user, blockd.group, blockd.bounding) == ("twinhull-blockd", "twinhull-blockd", frozenset())
     assert blockd.socket == unitfile.Socket(Path("/run/twinhull/blockd.sock"), "root", "root", 0o600)
     assert (blockd.runtime_directory, blockd.runtime_directory_mode) == ("twinhull-blockd", 0o711)
+
+
+def test_tpmd_may_open_one_node_by_one_group_and_answers_core() -> None:
+    tpmd = unitfile.load(UNITS, "twinhull-tpmd")
+    assert (tpmd.user, tpmd.group, tpmd.bounding) == ("twinhull-tpmd", "twinhull-tpmd", frozenset())
+    assert (tpmd.supplementary_groups, tpmd.no_new_privileges) == (("tss",), True)
+    assert tpmd.socket == unitfile.Socket(Path("/run/twinhull/tpmd.sock"), "root", "twinhull", 0o660)
+    text = (UNITS / "twinhull-tpmd.service").read_text()
+    assert re.findall("^Device.*", text, re.MULTILINE) == [
+        "DeviceAllow=/dev/tpmrm0 rw",
+        "DevicePolicy=closed",
+    ]
+    assert "SupplementaryGroups=libvirt\n" in (UNITS / "twinhulld.service").read_text(), "core has no chip"
+
+
+def test_diskd_has_one_capability_and_mounts_where_others_see_it() -> None:
+    diskd = unitfile.load(UNITS, "twinhull-diskd")
+    assert (diskd.user, diskd.bounding, diskd.ambient) == ("root", frozenset({"sys_admin"}), frozenset())
+    assert diskd.no_new_privileges
+    assert diskd.socket == unitfile.Socket(Path("/run/twinhull/diskd.sock"), "root", "twinhull", 0o660)
+    text = (UNITS / "twinhull-diskd.service").read_text()
+    apart = (
+        "ProtectSystem ProtectHome ProtectProc ProcSubset PrivateTmp PrivateDevices PrivateIPC PrivateMounts "
+    )
+    apart += (
+        "ProtectKernelTunables ProtectKernelModules ProtectKernelLogs ProtectControlGroups ReadWritePaths"
+    )
+    assert [word for word in apart.split() if re.search(f"^{word}=", text, re.MULTILINE)] == []
+    core = (UNITS / "twinhulld.service").read_text()
+    assert "ReadWritePaths=-/var/lib/twinhull-diskd\n" in core
 
 
 @pytest.mark.parametrize("before", ["", "  /srv/images/** r,\n", "# no line break"])

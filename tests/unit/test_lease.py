@@ -13,6 +13,7 @@ from twinhull_policy.lease import (
     EFFECTS,
     HOUR,
     Effects,
+    Keys,
     LeaseClock,
     Reading,
     Stage,
@@ -104,7 +105,10 @@ def test_what_time_and_clocks_do(steps: str, expected: str) -> None:
 def test_the_table_of_stages_is_what_they_do() -> None:
     told = {
         Stage(name.strip("`")): Effects(
-            warns=warned == "yes", network=network == "yes", runs=runs == "yes", keys=keys == "kept"
+            warns=warned == "yes",
+            network=network == "yes",
+            runs=runs == "yes",
+            keys=msgspec.convert(keys, Keys),
         )
         for name, _, warned, network, runs, keys in rows("stage")
     }

@@ -45,7 +45,7 @@ def test_a_look_that_fails_in_any_way_pulls_the_link(
 def test_a_keeper_looks_again_after_a_look_that_failed(error: Exception) -> None:
     first, again = threading.Event(), threading.Event()
 
-    def look() -> float:
+    def look(_: bool) -> float:
         if first.is_set():
             again.set()
             return 60.0

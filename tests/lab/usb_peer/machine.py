@@ -15,7 +15,7 @@ import socket
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -88,11 +88,11 @@ class Qmp:
 class Machine:
     """A running machine."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, seconds: float = BOOT_SECONDS) -> None:
         self._plugs = 0
         self.qmp = Qmp(directory / "qmp")
         self._line = _connect(directory / "line")
-        self._answer(BOOT_SECONDS)
+        self._answer(seconds)
 
     def run(self, command: str, seconds: float = 20.0) -> str:
         """What a shell command in the machine printed.
@@ -175,13 +175,29 @@ def machine(directory: Path, arguments: str = "") -> Iterator[Machine]:
     command += ["-append", f"console=ttyS0 quiet panic=-1 {arguments}"]
     for number in range(CONTROLLERS):
         command += ["-device", f"qemu-xhci,id=xhci{number},p2=15,p3=0"]
-    command += ["-serial", f"file:{directory}/console.txt"]
-    command += ["-serial", f"unix:{directory}/line,server=on,wait=off"]
-    command += ["-qmp", f"unix:{directory}/qmp,server=on,wait=off"]
+    with started(directory, command) as running:
+        yield running
+
+
+@contextmanager
+def started(directory: Path, command: Sequence[str], seconds: float = BOOT_SECONDS) -> Iterator[Machine]:
+    """The machine that a QEMU is, given its lines; ended afterwards.
+
+    Args:
+        directory: for its sockets and its console's text.
+        command: QEMU's, without what the machine is spoken to by.
+        seconds: how long it may take to boot.
+
+    Raises:
+        MachineError: it does not come up.
+    """
+    words = [*command, "-serial", f"file:{directory}/console.txt"]
+    words += ["-serial", f"unix:{directory}/line,server=on,wait=off"]
+    words += ["-qmp", f"unix:{directory}/qmp,server=on,wait=off"]
     log = (directory / "qemu.txt").open("wb")
-    with log, subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log) as process:
+    with log, subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log) as process:
         try:
-            running = Machine(directory)
+            running = Machine(directory, seconds)
             try:
                 yield running
             finally:
@@ -190,8 +206,12 @@ def machine(directory: Path, arguments: str = "") -> Iterator[Machine]:
             process.kill()
 
 
-def boot_files() -> tuple[Path, Path]:
+def boot_files(modules: Sequence[str] = MODULES, init: str = _INIT) -> tuple[Path, Path]:
     """The kernel and the initial ramdisk, made at the first call.
+
+    Args:
+        modules: what is to be loaded.
+        init: the shell script that is the first process.
 
     Raises:
         MachineError: busybox, QEMU or the kernel's package is not to be had.
@@ -199,15 +219,16 @@ def boot_files() -> tuple[Path, Path]:
     if not BUSYBOX.exists() or shutil.which("qemu-system-x86_64") is None:
         raise MachineError("busybox-static and qemu-system-x86 must be installed")
     package = _kernel_package()
-    made_of = (package.name.encode(), BUSYBOX.read_bytes(), Path(__file__).read_bytes())
+    asked = "\n".join([init, *modules]).encode()
+    made_of = (package.name.encode(), BUSYBOX.read_bytes(), Path(__file__).read_bytes(), asked)
     key = "".join(hashlib.sha256(one).hexdigest() for one in made_of)
     place = CACHE / hashlib.sha256(key.encode()).hexdigest()[:32]
     if not (place / "ramdisk").exists():
         place.mkdir(parents=True, exist_ok=True)
-        kernel, modules = _unpack(package)
+        kernel, found = _unpack(package)
         (place / "kernel").write_bytes(kernel)
         unfinished = place / "ramdisk.new"
-        unfinished.write_bytes(_archive(modules))
+        unfinished.write_bytes(_archive(_in_order(modules, found), found, init))
         unfinished.rename(place / "ramdisk")
     return place / "kernel", place / "ramdisk"
 
@@ -248,13 +269,12 @@ def _unpack(package: Path) -> tuple[bytes, dict[str, bytes]]:
     return kernel, modules
 
 
-def _archive(modules: dict[str, bytes]) -> bytes:
+def _archive(order: Sequence[str], modules: dict[str, bytes], init: str) -> bytes:
     """An initial ramdisk (cpio, "newc": Documentation/driver-api/early-userspace/buffer-format.rst)."""
-    order = _in_order(MODULES, modules)
     files: list[tuple[str, int, bytes]] = [
         (name, 0o040755, b"") for name in ("bin", "dev", "proc", "sys", "tmp", "modules")
     ]
-    files += [("init", 0o100755, _INIT.encode()), ("bin/busybox", 0o100755, BUSYBOX.read_bytes())]
+    files += [("init", 0o100755, init.encode()), ("bin/busybox", 0o100755, BUSYBOX.read_bytes())]
     files += [(f"modules/{name}", 0o100644, modules[name]) for name in order]
     files += [("modules/order", 0o100644, "".join(f"{name}\n" for name in order).encode())]
     archive = io.BytesIO()
