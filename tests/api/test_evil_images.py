@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import libvirt_qemu  # type: ignore[import-untyped]
@@ -31,6 +31,12 @@ OPENS_A_FILE = (
     "its contents in another file",
 )
 """Lies that have a QEMU which believes them open the canary."""
+TAKES_A_DAY = ("a master key that takes a day", "a key that takes a day")
+LEFT_UNREAD = (*(lie for lie in OPENS_A_FILE if lie.startswith("a base")), "a base over the network")
+LEFT_UNREAD += ("contents that begin nowhere",)
+"""Lies in fields that nothing of ours has QEMU follow; without a backup to compare with, nobody notices.
+
+The base is named by whoever opens the disk, and where its contents begin by the qcow2 header."""
 
 
 @pytest.fixture(scope="module")
@@ -90,11 +96,12 @@ def test_a_lie_in_a_volume_without_a_backup_leads_nowhere(
 
     A lie that QEMU's own reader of LUKS headers would believe is found when the volume is opened.
     """
-    monkeypatch.setattr(qemu_luks, "QEMU_IMG_SECONDS", 1.0)  # what takes a day is given up
+    if lie in TAKES_A_DAY:
+        monkeypatch.setattr(qemu_luks, "QEMU_IMG_SECONDS", 1.0)
     header.forget(volume.paths.directory)
     LIES[lie](Place(volume.paths.overlay, canary))
     with watched(canary) as seen:
-        with pytest.raises(TwinhullError):
+        with nullcontext() if lie in LEFT_UNREAD else pytest.raises(TwinhullError):
             volume.rotate(PASSPHRASE)
         with suppress(HeaderDamaged):
             volume.unlock(PASSPHRASE)
