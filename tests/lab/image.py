@@ -107,6 +107,7 @@ def _key(settings: str) -> str:
 def make_access_key() -> None:
     """The key pair that opens virtual laptops of this machine, and nothing else."""
     if not ACCESS_KEY.exists():
+        ACCESS_KEY.parent.mkdir(parents=True, exist_ok=True)
         subprocess.run(
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "laptop", "-f", ACCESS_KEY], check=True
         )
