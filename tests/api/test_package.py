@@ -71,8 +71,9 @@ def own(client: Path, runner: Runner, work: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def server(work: Path) -> Path:
+def server(work: Path, house: libraries.Wheelhouse) -> Path:
     """The fleet server's package, built by the command in a network namespace that has no network."""
+    assert house.directory.is_dir(), "gathered before, with a network"
     return offline(SERVER, work / "first")
 
 

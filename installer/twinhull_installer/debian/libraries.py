@@ -6,11 +6,12 @@ checks every file against the lock again, so a wheelhouse that was tampered with
 
 from __future__ import annotations
 
+import fcntl
 import json
 import re
 import shutil
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from pathlib import Path
@@ -119,34 +120,29 @@ def gather(runner: Runner, repository: Path, cache: Path) -> Wheelhouse:
         CommandFailed, CommandTimedOut: a download failed or did not have its hash.
     """
     locks = environment.lock_files(repository, LOCK)
-    result = cache / environment.key(locks)
-    if not result.exists():
-        shutil.rmtree(cache, ignore_errors=True)
-        fresh = Wheelhouse(cache / "new")
-        fresh.directory.mkdir(parents=True)
-        runner.run([environment.PYTHON, "-m", "venv", fresh.directory / "builder"], timeout=300)
-        for lock in locks:
-            wanted: Words = [
-                "--no-deps",
-                "--require-hashes",
-                "--no-build-isolation",
-                "--progress-bar=off",
-                "-r",
-                lock,
-            ]
-            quiet: Words = [
-                "--disable-pip-version-check",
-                "--no-input",
-                "--no-cache-dir",
-                "download",
-                "-d",
-                fresh.files,
-            ]
-            runner.run([fresh.python, "-m", "pip", *quiet, *wanted], timeout=LONG)
-            if lock.name == BUILD_LOCK:
-                runner.run(fresh.pip("--no-deps", "--require-hashes", "-r", lock), timeout=300)
-        fresh.directory.rename(result)
+    cache.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with cache.with_suffix(".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # whoever comes second waits for the first
+        result = cache / environment.key(locks)
+        if not result.exists():
+            _download(runner, locks, cache).rename(result)
     return Wheelhouse(result)
+
+
+def _download(runner: Runner, locks: Sequence[Path], cache: Path) -> Path:
+    """Fill a cache that has nothing else with a wheelhouse; its directory."""
+    shutil.rmtree(cache, ignore_errors=True)
+    fresh = Wheelhouse(cache / "new")
+    fresh.directory.mkdir(parents=True)
+    runner.run([environment.PYTHON, "-m", "venv", fresh.directory / "builder"], timeout=300)
+    quiet: Words = ["--disable-pip-version-check", "--no-input", "--no-cache-dir"]
+    for lock in locks:
+        wanted: Words = ["--no-deps", "--require-hashes", "--no-build-isolation", "--progress-bar=off"]
+        download: Words = [*quiet, "download", "-d", fresh.files, *wanted, "-r", lock]
+        runner.run([fresh.python, "-m", "pip", *download], timeout=LONG)
+        if lock.name == BUILD_LOCK:
+            runner.run(fresh.pip("--no-deps", "--require-hashes", "-r", lock), timeout=300)
+    return fresh.directory
 
 
 def roots(repository: Path, *, server: bool) -> list[str]:
