@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import array
 import asyncio
+import contextlib
 import grp
 import logging
 import os
@@ -18,9 +19,9 @@ import select
 import socket
 import struct
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from twinhull_policy.errors import Blame, ErrorReport, RemoteError, TwinhullError
@@ -36,6 +37,7 @@ WAITING = 256
 SEND_SECONDS = 5.0
 """A watcher that does not take a packet for this long is let go; it will connect again and look anew."""
 _UCRED = struct.Struct("3i")
+T = TypeVar("T")
 
 
 class HelperUnreachable(TwinhullError):
@@ -93,6 +95,26 @@ def receive_packet(connection: socket.socket) -> tuple[bytes, list[int]]:
             os.close(fd)
         raise BadPacket(detail="too long")
     return payload, list(fds)
+
+
+def converted(untrusted: Mapping[str, Any], shape: type[T], refused: type[TwinhullError]) -> T:
+    """Arguments in the shape of their verb. Raises ``refused`` with a ``detail`` naming the field."""
+    try:
+        return msgspec.convert(untrusted, shape)
+    except msgspec.ValidationError as error:
+        raise refused(detail=str(error).rstrip(".")) from error
+
+
+@contextlib.contextmanager
+def owned(fds: list[int], count: int, refused: type[TwinhullError]) -> Iterator[None]:
+    """Descriptors that came with a request: closed on leaving. Raises ``refused`` when there are others."""
+    try:
+        if len(fds) != count:
+            raise refused(detail=f"{count} descriptors come with it")
+        yield
+    finally:
+        for fd in fds:
+            os.close(fd)
 
 
 def call(

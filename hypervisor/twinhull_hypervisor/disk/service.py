@@ -5,15 +5,13 @@ A caller names a partition, and never a path, a device, a size or an option. Key
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import stat
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-import msgspec
 from twinhull_policy.errors import TwinhullError
 from twinhull_policy.names import Partition
 
@@ -60,7 +58,7 @@ class Diskd:
         }
 
     def _tell_able(self, _: dict[str, Any], fds: list[int]) -> Able:
-        with _owned(fds, 0):
+        with ipc.owned(fds, 0, BadDiskArgument):
             if self._able is None:
                 try:
                     self._probe()
@@ -80,15 +78,18 @@ class Diskd:
 
     def _verb(self, count: int, work: Callable[[Container, list[int]], Any]) -> ipc.Handler:
         def handle(untrusted: dict[str, Any], fds: list[int]) -> Any:
-            with _owned(fds, count):
-                return self._done(_arguments(untrusted, OfPartition).partition, lambda one: work(one, fds))
+            with ipc.owned(fds, count, BadDiskArgument):
+                return self._done(
+                    ipc.converted(untrusted, OfPartition, BadDiskArgument).partition,
+                    lambda one: work(one, fds),
+                )
 
         return handle
 
     def _slot_verb(self, count: int, work: Callable[[Container, list[int], int], Any]) -> ipc.Handler:
         def handle(untrusted: dict[str, Any], fds: list[int]) -> Any:
-            with _owned(fds, count):
-                arguments = _arguments(untrusted, OfSlot)
+            with ipc.owned(fds, count, BadDiskArgument):
+                arguments = ipc.converted(untrusted, OfSlot, BadDiskArgument)
                 return self._done(arguments.partition, lambda one: work(one, fds, arguments.slot))
 
         return handle
@@ -100,25 +101,6 @@ class Diskd:
             except OSError as error:
                 reason = f"{error.strerror or 'the disk refuses'}."
                 raise ContainerFailed(partition=partition.value, step="its medium", reason=reason) from error
-
-
-@contextlib.contextmanager
-def _owned(fds: list[int], count: int) -> Iterator[None]:
-    """Close what came with a packet, and refuse another number of descriptors."""
-    try:
-        if len(fds) != count:
-            raise BadDiskArgument(detail=f"{count} descriptors come with it")
-        yield
-    finally:
-        for fd in fds:
-            os.close(fd)
-
-
-def _arguments(untrusted: dict[str, Any], kind: type[T]) -> T:
-    try:
-        return msgspec.convert(untrusted, kind)
-    except msgspec.ValidationError as error:
-        raise BadDiskArgument(detail=error) from error
 
 
 def _header(fd: int) -> bytes:

@@ -5,10 +5,8 @@ It keeps nothing: what the chip gives out is the core's to store. It is no place
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
-from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import msgspec
@@ -35,36 +33,17 @@ class Tpmd:
         return {"seal": self._seal, "unseal": self._unseal}
 
     def _seal(self, untrusted: dict[str, Any], fds: list[int]) -> Sealed:
-        with _owned(fds):
-            arguments = _arguments(untrusted, SealArguments)
+        with ipc.owned(fds, 2, BadChipArgument):
+            arguments = ipc.converted(untrusted, SealArguments, BadChipArgument)
             sealed, secret = self._chip.seal(_auth(fds), arguments.pcrs)
             _hand_over(fds, secret)
             return sealed
 
     def _unseal(self, untrusted: dict[str, Any], fds: list[int]) -> dict[str, Any]:
-        with _owned(fds):
-            arguments = _arguments(untrusted, UnsealArguments)
+        with ipc.owned(fds, 2, BadChipArgument):
+            arguments = ipc.converted(untrusted, UnsealArguments, BadChipArgument)
             _hand_over(fds, self._chip.unseal(arguments.sealed, _auth(fds)))
             return {}
-
-
-@contextlib.contextmanager
-def _owned(fds: list[int]) -> Iterator[None]:
-    """Close what came with a packet, and refuse anything but two descriptors."""
-    try:
-        if len(fds) != 2:
-            raise BadChipArgument(detail="two descriptors come with it")
-        yield
-    finally:
-        for fd in fds:
-            os.close(fd)
-
-
-def _arguments(untrusted: dict[str, Any], kind: type[T]) -> T:
-    try:
-        return msgspec.convert(untrusted, kind)
-    except msgspec.ValidationError as error:
-        raise BadChipArgument(detail=error) from error
 
 
 def _auth(fds: list[int]) -> bytes:
