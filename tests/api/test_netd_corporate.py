@@ -240,6 +240,16 @@ DRIFTS = {
 }
 
 
+def test_a_route_that_somebody_deleted_is_put_back(net: NetdLab) -> None:
+    net.corporate_up()
+    guest = net.guest(CORPORATE)
+    net.lab.run("ip", "route", "delete", "10.77.0.0/16", namespace="th-corporate")
+    wait_until(
+        lambda: net.client.status().corporate.routes == ["10.77.0.0/16 dev th-wg0"], "the route is back"
+    )
+    assert "company intranet" in net.fetch(guest, INTRANET)
+
+
 @pytest.mark.parametrize("name", DRIFTS)
 def test_every_drift_pulls_the_link_and_the_next_build_mends_it(net: NetdLab, name: str) -> None:
     net.corporate_up()

@@ -72,7 +72,7 @@ def is_what_it_says(status: NetworkStatus) -> bool:
 
 
 def leaked(packet: Packet, name: str) -> bool:
-    """Nothing of the corporate guest's, and of the personal one's only what was translated, to the internet."""
+    """Whether it is the corporate guest's, or the personal one's and has not its due form."""
     translated = (packet.source, packet.target) in (("198.51.100.2", there) for there in OPEN)
     return packet.payload == SENT and not ("personal" in name and translated)
 

@@ -114,12 +114,15 @@ class NetdLab:
         lab.demo("peer", self.client.identity(), ADDRESS)
         self.guests: dict[Partition, Running] = {}
 
-    def start_netd(self) -> Running:
-        """Start netd with exactly its two capabilities; as systemd does, if the lab is like that."""
+    def start_netd(self, prelude: str = "") -> Running:
+        """Start netd with exactly its two capabilities; as systemd does, if the lab is like that.
+
+        ``prelude`` is Python that this one runs first, besides the lab's own.
+        """
         code = (
             "import os, socket, sys, threading, time\n"
             "from twinhull_hypervisor.network import netd\n"
-            f"{self._prelude}\n"
+            f"{self._prelude}\n{prelude}\n"
             "def tell():\n"
             "    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:\n"
             "        while probe.connect_ex(sys.argv[2]): time.sleep(0.02)\n"

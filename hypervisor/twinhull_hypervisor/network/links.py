@@ -274,6 +274,21 @@ def set_routes(namespace: str, name: str, wanted: Mapping[Network, Address | Non
     _netlink(namespace, work)
 
 
+def add_missing_routes(namespace: str, name: str, wanted: Iterable[Network]) -> list[Network]:
+    """Give an interface those of these routes that it has not, and leave all others; the ones added."""
+    link = _require(namespace, name)
+    present = {route.network for route in routes(namespace) if route.interface == name}
+    missing = [network for network in wanted if network not in present]
+
+    def work(ipr: Any) -> None:
+        for network in missing:
+            ipr.route("replace", dst=str(network), oif=link.index)
+
+    if missing:
+        _netlink(namespace, work)
+    return missing
+
+
 def rules(namespace: str) -> frozenset[Rule]:
     """The policy rules of both families."""
     return frozenset(_netlink(namespace, _rules))

@@ -144,6 +144,10 @@ class Tunnel:
             if link is not None and link.mtu != mtu:
                 logger.info("the tunnel's MTU is %d from now on", mtu)
                 links.set_state(self._inside, TUNNEL, up=True, mtu=mtu)
+            if link is not None and link.up:
+                # That somebody deleted, or a netd that died while it built had not come to.
+                for network in links.add_missing_routes(self._inside, TUNNEL, plan.routes):
+                    logger.info("the tunnel has its route to %s again", network)
             return seconds
 
     def _go_back(self, plan: CorporatePlan, *, answers: bool) -> float:
