@@ -9,7 +9,7 @@ rule         matches                                                            
 malformed    a type that is not a media type (for an address: not a scheme), or a negative size   deny
 scheme       an address that a browser does not fetch from the web (``file:``, ``javascript:``)   deny
 too-much     more than the host carries: 64 KiB of text, 8 KiB of address,                        deny
-             4 MiB of a copied picture
+             4 MiB of a copied picture, 32 MiB of a file
 ===========  ===================================================================================  =======
 
 and then the policy's own transfer for that direction and kind. Before the first policy nothing crosses.
@@ -29,6 +29,8 @@ TEXT_BYTES = 64 * 1024
 """Most text that the host carries at once (docs/security.md, P1; a person reads what they pass on)."""
 IMAGE_BYTES = 4 * 1024 * 1024
 """Most of a copied picture, as PNG: a screen's worth of it."""
+FILE_BYTES = 32 * 1024 * 1024
+"""Largest file: viewers and desktop app hold it in memory, which both computers lack meanwhile."""
 URL_BYTES = 8 * 1024
 """Longest address; what web servers take at most by default (nginx's large_client_header_buffers)."""
 SCHEMES = ("http", "https")
@@ -102,6 +104,8 @@ def _host(facts: ExchangeFacts) -> ExchangeDecision | None:
         return None
     if facts.type and _MEDIA_TYPE.fullmatch(facts.type) is None:
         return _denied("host:malformed", "Its type is not written as a media type.")
+    if facts.kind == "files" and facts.size_bytes > FILE_BYTES:
+        return _denied("host:too-much", f"A file has at most {FILE_BYTES} bytes.")
     # A text that does not say that it is one is no way around the limit.
     text = facts.kind == "clipboard" and (not facts.type or facts.type.startswith("text/"))
     if text and facts.size_bytes > TEXT_BYTES:

@@ -42,8 +42,8 @@ TABLE: list[tuple[ExchangeFacts, ExchangeSection | None, str, tuple[str, ...], s
         (),
         RULE + "from_corporate.clipboard",
     ),
-    (facts(TO, "files", 2**41), EVERYTHING, "deny", (), RULE + "to_corporate.files"),
-    (facts(TO, "files", 2**40), EVERYTHING, "allow", ("corporate",), RULE + "to_corporate.files"),
+    (facts(TO, "files", 32 * 2**20 + 1), EVERYTHING, "deny", (), "host:too-much"),
+    (facts(TO, "files", 32 * 2**20), EVERYTHING, "allow", ("corporate",), RULE + "to_corporate.files"),
     (facts(FROM, "files", 5), EVERYTHING, "allow", ("personal",), RULE + "from_corporate.files"),
     (
         facts(TO, "clipboard", 65536, "text/plain"),
