@@ -27,6 +27,8 @@ Left to itself libvirt gives each device a root port of its own: nine bridges mo
 firmware and the guest's kernel to search at each boot. Ports serve devices that are plugged in later; on PCI
 there are none of those.
 """
+FILES_PORT = "org.twinhull.files.0"
+"""Where a program in the guest is asked for a file, or given one; the viewer is at the other end."""
 STATISTICS_SECONDS = 10
 """How often a guest's balloon driver says how much memory it uses."""
 METADATA_CACHE_BYTES = 8 * 1024 * 1024
@@ -138,6 +140,9 @@ def add_devices(root: ET.Element, spec: DomainSpec) -> None:
     if spec.agent_channel:
         channel = ET.SubElement(devices, "channel", type="spicevmc")
         ET.SubElement(channel, "target", type="virtio", name="com.redhat.spice.0")
+        files = ET.SubElement(devices, "channel", type="spiceport")
+        ET.SubElement(files, "source", channel=FILES_PORT)
+        ET.SubElement(files, "target", type="virtio", name=FILES_PORT)
     for name in ("keyboard", "tablet"):
         place(ET.SubElement(devices, "input", type=name, bus="virtio"), name)
     add_graphics(devices)

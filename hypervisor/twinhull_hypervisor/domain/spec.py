@@ -78,7 +78,8 @@ class DomainSpec:
         slices: systemd runs here, so the machine goes into the slice of its partition.
         confined: a mandatory access control driver is there, so libvirt must confine QEMU with it too.
         agent_channel: the SPICE agent's channel, by which the guest learns the window's size and is
-            asked for what was copied in it; file transfer stays off whatever the guest says.
+            asked for what was copied in it, and the port on which it is asked for a file; SPICE's own
+            file transfer stays off whatever the guest says.
         pci: addresses of PCI functions that are the machine's while it runs.
     """
 

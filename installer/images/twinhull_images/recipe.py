@@ -99,6 +99,7 @@ DESKTOP_PACKAGES = (
     "xfwm4",
     "xfce4-terminal",
     "thunar",
+    "python3-minimal",
     "mousepad",
     "netsurf-gtk",
     "greybird-gtk-theme",
