@@ -463,10 +463,6 @@
             <translation>Von einem Rechner in den anderen kopieren</translation>
         </message>
         <message>
-            <source>Nothing is opened by this. It is put where the other computer pastes from, for a minute: paste it into a browser there.</source>
-            <translation>Damit wird nichts geöffnet. Sie liegt eine Minute lang in der Zwischenablage des anderen Rechners: Fügen Sie sie dort in einen Browser ein.</translation>
-        </message>
-        <message>
             <source>What would be copied</source>
             <translation>Was kopiert würde</translation>
         </message>
@@ -491,8 +487,8 @@
             <translation>Schließen</translation>
         </message>
         <message>
-            <source>Copy a text, an address or a picture in one of them first. You see it before it is sent.</source>
-            <translation>Kopieren Sie zuerst in einem von beiden einen Text, eine Adresse oder ein Bild. Sie sehen, was es ist, bevor es gesendet wird.</translation>
+            <source>Copy a text, an address or a picture in one of them first, or choose Send To in a file's menu there. You see it before it is sent.</source>
+            <translation>Kopieren Sie zuerst in einem von beiden einen Text, eine Adresse oder ein Bild, oder wählen Sie dort im Menü einer Datei „Send To“. Sie sehen es, bevor es gesendet wird.</translation>
         </message>
         <message>
             <source>Asking that computer what was copied there.</source>
@@ -509,6 +505,10 @@
         <message>
             <source>A web address, {bytes} bytes. It leads to:</source>
             <translation>Eine Webadresse, {bytes} Bytes. Sie führt zu:</translation>
+        </message>
+        <message>
+            <source>Nothing is opened by this. It is put where the other computer pastes from, for a minute: paste it into a browser there.</source>
+            <translation>Damit wird nichts geöffnet. Sie liegt eine Minute lang in der Zwischenablage des anderen Rechners: Fügen Sie sie dort in einen Browser ein.</translation>
         </message>
         <message>
             <source>What stands before the @ is a name to sign in with, not where it leads.</source>
@@ -533,6 +533,50 @@
         <message>
             <source>A picture, {width} by {height} pixels, {size}.</source>
             <translation>Ein Bild, {width} mal {height} Pixel, {size}.</translation>
+        </message>
+        <message>
+            <source>A file, {size}. By its content it is: {type}. It is called:</source>
+            <translation>Eine Datei, {size}. Ihrem Inhalt nach ist sie: {type}. Sie heißt:</translation>
+        </message>
+        <message>
+            <source>It is put into Downloads there, and nothing opens it.</source>
+            <translation>Sie wird dort in „Downloads“ abgelegt, und nichts öffnet sie.</translation>
+        </message>
+        <message>
+            <source>It is put into Downloads there, and nothing opens it. Only its beginning is shown here.</source>
+            <translation>Sie wird dort in „Downloads“ abgelegt, und nichts öffnet sie. Hier ist nur ihr Anfang zu sehen.</translation>
+        </message>
+        <message>
+            <source>It is put into Downloads there, and nothing opens it. What is in it cannot be shown here.</source>
+            <translation>Sie wird dort in „Downloads“ abgelegt, und nichts öffnet sie. Was darin ist, kann hier nicht gezeigt werden.</translation>
+        </message>
+        <message>
+            <source>There it is called “{name}”; it crosses under the name above.</source>
+            <translation>Dort heißt sie „{name}“; gesendet wird sie unter dem Namen oben.</translation>
+        </message>
+        <message>
+            <source>It is a program.</source>
+            <translation>Sie ist ein Programm.</translation>
+        </message>
+        <message>
+            <source>Its name ends as if it were something else than it is.</source>
+            <translation>Ihr Name endet so, als wäre sie etwas anderes, als sie ist.</translation>
+        </message>
+        <message>
+            <source>Taking the file from that computer: {done} of {size}.</source>
+            <translation>Die Datei wird von dort geholt: {done} von {size}.</translation>
+        </message>
+        <message>
+            <source>Putting the file into the other computer: {done} of {size}.</source>
+            <translation>Die Datei wird auf dem anderen Rechner abgelegt: {done} von {size}.</translation>
+        </message>
+        <message>
+            <source>Stop</source>
+            <translation>Abbrechen</translation>
+        </message>
+        <message>
+            <source>The other computer says that the file is in its Downloads.</source>
+            <translation>Der andere Rechner meldet, dass die Datei in seinen „Downloads“ liegt.</translation>
         </message>
     </context>
     <context>

@@ -463,10 +463,6 @@
             <translation>一方のコンピューターからもう一方へコピー</translation>
         </message>
         <message>
-            <source>Nothing is opened by this. It is put where the other computer pastes from, for a minute: paste it into a browser there.</source>
-            <translation>これでは何も開きません。もう一方のコンピューターのクリップボードに1分間だけ入ります。そちらのブラウザーに貼り付けてください。</translation>
-        </message>
-        <message>
             <source>What would be copied</source>
             <translation>コピーされる内容</translation>
         </message>
@@ -491,8 +487,8 @@
             <translation>閉じる</translation>
         </message>
         <message>
-            <source>Copy a text, an address or a picture in one of them first. You see it before it is sent.</source>
-            <translation>先にどちらかのコンピューターでテキスト、アドレス、または画像をコピーします。送る前に内容を確認できます。</translation>
+            <source>Copy a text, an address or a picture in one of them first, or choose Send To in a file's menu there. You see it before it is sent.</source>
+            <translation>まずどちらかのコンピューターでテキスト、アドレス、画像のいずれかをコピーするか、そこでファイルのメニューから「Send To」を選んでください。送信する前に内容が表示されます。</translation>
         </message>
         <message>
             <source>Asking that computer what was copied there.</source>
@@ -509,6 +505,10 @@
         <message>
             <source>A web address, {bytes} bytes. It leads to:</source>
             <translation>ウェブアドレス、{bytes}バイト。行き先:</translation>
+        </message>
+        <message>
+            <source>Nothing is opened by this. It is put where the other computer pastes from, for a minute: paste it into a browser there.</source>
+            <translation>これでは何も開きません。もう一方のコンピューターのクリップボードに1分間だけ入ります。そちらのブラウザーに貼り付けてください。</translation>
         </message>
         <message>
             <source>What stands before the @ is a name to sign in with, not where it leads.</source>
@@ -533,6 +533,50 @@
         <message>
             <source>A picture, {width} by {height} pixels, {size}.</source>
             <translation>画像、{width} × {height} ピクセル、{size}。</translation>
+        </message>
+        <message>
+            <source>A file, {size}. By its content it is: {type}. It is called:</source>
+            <translation>ファイル、{size}。内容から見た種類：{type}。名前：</translation>
+        </message>
+        <message>
+            <source>It is put into Downloads there, and nothing opens it.</source>
+            <translation>相手側の「Downloads」に置かれ、開かれることはありません。</translation>
+        </message>
+        <message>
+            <source>It is put into Downloads there, and nothing opens it. Only its beginning is shown here.</source>
+            <translation>相手側の「Downloads」に置かれ、開かれることはありません。ここに表示されているのは先頭だけです。</translation>
+        </message>
+        <message>
+            <source>It is put into Downloads there, and nothing opens it. What is in it cannot be shown here.</source>
+            <translation>相手側の「Downloads」に置かれ、開かれることはありません。中身はここでは表示できません。</translation>
+        </message>
+        <message>
+            <source>There it is called “{name}”; it crosses under the name above.</source>
+            <translation>元の名前は「{name}」です。上の名前で送信されます。</translation>
+        </message>
+        <message>
+            <source>It is a program.</source>
+            <translation>これはプログラムです。</translation>
+        </message>
+        <message>
+            <source>Its name ends as if it were something else than it is.</source>
+            <translation>名前の末尾が実際の種類と一致していません。</translation>
+        </message>
+        <message>
+            <source>Taking the file from that computer: {done} of {size}.</source>
+            <translation>ファイルを取り出しています：{size}中{done}。</translation>
+        </message>
+        <message>
+            <source>Putting the file into the other computer: {done} of {size}.</source>
+            <translation>もう一方のコンピューターに置いています：{size}中{done}。</translation>
+        </message>
+        <message>
+            <source>Stop</source>
+            <translation>中止</translation>
+        </message>
+        <message>
+            <source>The other computer says that the file is in its Downloads.</source>
+            <translation>もう一方のコンピューターから、ファイルが「Downloads」に入ったと報告がありました。</translation>
         </message>
     </context>
     <context>

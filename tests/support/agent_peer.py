@@ -106,6 +106,20 @@ class AgentPeer:
 @contextmanager
 def guest_with_agent(folder: Path, name: str) -> Iterator[tuple[Path, AgentPeer]]:
     """A guest; yields the socket of its SPICE server and its agent."""
+    with guest_with_channel(folder, name, "spicevmc,id=channel,name=vdagent") as (spice, connection):
+        peer = AgentPeer(connection)
+        try:
+            yield spice, peer
+        finally:
+            peer.close()
+
+
+@contextmanager
+def guest_with_channel(folder: Path, name: str, channel: str) -> Iterator[tuple[Path, socket.socket]]:
+    """A guest that passes on what comes through a channel of SPICE's: a ``-chardev`` with the id ``channel``.
+
+    Yields the socket of its SPICE server, and the other end, which whoever takes it closes.
+    """
     disk, spice, port = folder / f"{name}.raw", folder / f"{name}.spice", folder / f"{name}.agent"
     built, linked = folder / f"{name}.o", folder / f"{name}.bin"
     subprocess.run(["/usr/bin/as", "--32", "-o", built, SOURCE], check=True, timeout=60)
@@ -120,7 +134,7 @@ def guest_with_agent(folder: Path, name: str) -> Iterator[tuple[Path, AgentPeer]
             [
                 *(QEMU, "-machine", "pc,accel=tcg", "-m", "32", "-nodefaults", "-display", "none"),
                 *("-device", "VGA", "-drive", f"file={disk},format=raw,if=ide"),
-                *("-chardev", "spicevmc,id=agent,name=vdagent", "-device", "isa-serial,chardev=agent"),
+                *("-chardev", channel, "-device", "isa-serial,chardev=channel"),
                 *("-chardev", f"socket,id=peer,path={port}", "-device", "isa-serial,chardev=peer"),
                 *("-spice", f"unix=on,addr={spice},disable-ticketing=on,agent-mouse=off"),
             ],
@@ -130,11 +144,7 @@ def guest_with_agent(folder: Path, name: str) -> Iterator[tuple[Path, AgentPeer]
         )
         try:
             connection, _ = listener.accept()
-            peer = AgentPeer(connection)
-            try:
-                yield spice, peer
-            finally:
-                peer.close()
+            yield spice, connection
         finally:
             process.kill()
             process.wait(10)

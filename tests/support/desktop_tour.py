@@ -22,7 +22,8 @@ from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QColor, QImage, QKeyEvent, QPainter
 from PySide6.QtWidgets import QApplication
 from twinhull_client.gui.choices import Look
-from twinhull_client.gui.errors import CopyDenied
+from twinhull_client.gui.errors import CopyDenied, FileNotKept
+from twinhull_client.gui.exchange_file import examine_file
 from twinhull_client.gui.exchange_text import examine
 from twinhull_client.gui.immortal import keep_singletons
 from twinhull_client.gui.language import LANGUAGES, SOURCE, speak
@@ -339,6 +340,30 @@ def _exchange_picture(tour: Tour) -> None:
     tour.window.exchange.panel.look("corporate", remade(rows))
 
 
+def _exchange_file(tour: Tour) -> None:
+    said = "Minutes, 12 November\n\nPresent: everybody.\n1. The new laptops\n"
+    tour.window.exchange.panel.hand("corporate", examine_file(said.encode(), b"Minutes of November.txt"))
+
+
+def _exchange_file_disguised(tour: Tour) -> None:
+    program = b"\x7fELF" + bytes(2_400_000)
+    tour.window.exchange.panel.hand(
+        "personal", examine_file(program, "../Invoice \u202e2026-114.pdf".encode())
+    )
+
+
+def _exchange_file_moving(tour: Tour) -> None:
+    tour.window.exchange.panel.bring("corporate", 1_400_000, 2_400_000)
+
+
+def _exchange_file_kept(tour: Tour) -> None:
+    tour.window.exchange.panel.kept("corporate")
+
+
+def _exchange_file_refused(tour: Tour) -> None:
+    tour.window.exchange.panel.fail("corporate", FileNotKept(partition="personal"))
+
+
 def _exchange_refused(tour: Tour) -> None:
     reason = "The policy does not let this cross."
     tour.window.exchange.panel.fail("corporate", CopyDenied(reason=reason))
@@ -400,6 +425,14 @@ SCENES: Scenes = {
         _exchange_link,
     ),
     "exchange-picture": ("A picture is seen first, too, as it was made anew on the host.", _exchange_picture),
+    "exchange-file": (
+        "Of a file its name, what it is by its content, its size, and the beginning of a text.",
+        _exchange_file,
+    ),
+    "exchange-file-disguised": ("What hides what it is is told.", _exchange_file_disguised),
+    "exchange-file-moving": ("While it crosses it can be stopped.", _exchange_file_moving),
+    "exchange-file-kept": ("Where it is then.", _exchange_file_kept),
+    "exchange-file-refused": ("The other computer did not keep it.", _exchange_file_refused),
     "exchange-refused": ("What the policy does not let cross.", _exchange_refused),
     "log": ("What was reported to the company, to the byte.", _log),
     "lock": ("Locked, on a desktop without a lock of its own.", _lock),

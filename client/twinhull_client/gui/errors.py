@@ -58,11 +58,12 @@ class NotBothRunning(TwinhullError):
 
 
 class NothingCopied(TwinhullError):
-    """The {partition} computer has no copied text or picture to give."""
+    """The {partition} computer has no copied text or picture to give, and offers no file."""
 
     code = "TH-GUI-008"
     next_step = (
-        "Mark a text there, copy it (Ctrl+C), and try again. Only text and pictures can be copied across."
+        "Copy a text or a picture there (Ctrl+C), or choose Send To in a file's menu, and try again "
+        "within a minute."
     )
 
 
@@ -128,3 +129,25 @@ class LinkTooLate(TwinhullError):
     code = "TH-GUI-016"
     blame = Blame.DENIED
     next_step = "Leave that company first, if you mean to connect this laptop to another one."
+
+
+class FileTooLarge(TwinhullError):
+    """The file is larger than {limit} MiB, which is the most that crosses."""
+
+    code = "TH-GUI-017"
+    blame = Blame.DENIED
+    next_step = "Make it smaller, or send it in parts."
+
+
+class FileBrokenOff(TwinhullError):
+    """The file did not come out of the {partition} computer to its end, so nothing was sent."""
+
+    code = "TH-GUI-018"
+    next_step = "Choose it there once more, by Send To in its menu, and copy again."
+
+
+class FileNotKept(TwinhullError):
+    """The {partition} computer did not keep the file."""
+
+    code = "TH-GUI-019"
+    next_step = "Check that its disk has room, and that its golden image can take files; then send it again."

@@ -1,9 +1,10 @@
-"""From a person's gesture to a receipt: what was copied in one computer goes to the other, once.
+"""From a person's gesture to a receipt: what was copied or offered in one computer goes to the other, once.
 
 The steps, each of which ends everything when it fails: the source's viewer is asked and has a few seconds;
 what it says is checked; the daemon is asked whether the policy lets it cross; the person reads it; the daemon
-is told, and may still refuse; the target's viewer offers it until it is taken, or for a minute. Gestures are
-numbered, and what belongs to another one than the last is dropped.
+is told, and may still refuse; the target's viewer offers it until it is taken, or for a minute. A file that
+is offered comes before what was copied, because somebody chose it within the last minute; it is put into the
+target at once. Gestures are numbered, and what belongs to another one than the last is dropped.
 """
 
 from __future__ import annotations
@@ -18,12 +19,16 @@ from twinhull_policy.exchange import ExchangeFacts
 from twinhull_client.gui.client import DaemonClient
 from twinhull_client.gui.errors import (
     CopyDenied,
+    FileBrokenOff,
+    FileNotKept,
+    FileTooLarge,
     NoAgent,
     NoAnswer,
     NotBothRunning,
     NothingCopied,
     TooMuchCopied,
 )
+from twinhull_client.gui.exchange_file import OfferedFile, examine_file
 from twinhull_client.gui.exchange_link import Link
 from twinhull_client.gui.exchange_panel import ExchangePanel
 from twinhull_client.gui.exchange_text import Copied, examine
@@ -32,13 +37,16 @@ from twinhull_client.gui.viewer_link import ViewerLink
 from twinhull_client.viewer import protocol
 
 ANSWER_MS = 5_000
-"""How long the source may take to say what is copied in it."""
+"""How long the source may take to say what is copied in it, and for each part of a file."""
 OFFER_MS = 60_000
-"""How long the target may take what was sent (issue of the exchange: used, or 60 s)."""
+"""How long the target may take what was sent (issue of the exchange: used, or 60 s); of a file, each part."""
+
+
+Asked = Literal["file", "text", "picture"]
 
 
 class ExchangeDesk(QObject):
-    """Takes one text or picture across at a time.
+    """Takes one text, picture or file across at a time.
 
     Args:
         client: where the policy's answer comes from.
@@ -58,20 +66,25 @@ class ExchangeDesk(QObject):
         self._client, self._links, self.panel = client, links, panel
         self._gesture = 0
         self._source = ""
-        self._asking, self._image = False, False
-        self._copied: Copied | Picture | Link | None = None
+        self._asking = False
+        self._asked: Asked = "file"
+        self._copied: Copied | Picture | Link | OfferedFile | None = None
         self._ticket = ""
         self._offered: tuple[str, int, str] | None = None
+        self._brought: tuple[str, int, str] | None = None
         self.pictures = PictureMaker(self)
         self.answer_timer = QTimer(self, singleShot=True, interval=ANSWER_MS)
         self.answer_timer.timeout.connect(self._too_late)
         self.offer_timer = QTimer(self, singleShot=True, interval=OFFER_MS)
         self.offer_timer.timeout.connect(self._clear)
+        self.bring_timer = QTimer(self, singleShot=True, interval=OFFER_MS)
+        self.bring_timer.timeout.connect(self._not_kept)
         panel.chosen.connect(self.begin)
         panel.send.connect(self._send)
         panel.leave.connect(self.cancel)
         for name, link in links.items():
             link.clipboard.connect(lambda message, content, name=name: self._on_told(name, message, content))
+            link.file.connect(lambda message, content, name=name: self._on_file(name, message, content))
             link.ended.connect(lambda name=name: self._on_ended(name))
 
     def choose(self) -> None:
@@ -89,19 +102,23 @@ class ExchangeDesk(QObject):
                 self._fail(NotBothRunning(partition=name))
                 return
         self.panel.wait(source)
-        self._ask(image=False)
+        self._ask("file")
 
-    def _ask(self, *, image: bool) -> None:
-        """Ask the source for its text, or for its picture where it has none; each has a number of its own."""
-        if image:
+    def _ask(self, what: Asked) -> None:
+        """Ask the source for its file, then its text, then its picture; each has a number of its own."""
+        if what != "file":
             self._gesture += 1
-        self._asking, self._image = True, image
+        self._asking, self._asked = True, what
         self.answer_timer.start()
-        self._links[self._source].ask_clipboard(self._gesture, image=image)
+        if what == "file":
+            self._links[self._source].ask_file(self._gesture)
+        else:
+            self._links[self._source].ask_clipboard(self._gesture, image=what == "picture")
 
     def cancel(self) -> None:
         """Stop before anything is sent; what was sent already stays for its minute."""
         self._stop_asking()
+        self._stop_bringing()
         self._copied = None
         if self._ticket:
             self._settle(self._ticket, "cancelled")
@@ -124,7 +141,22 @@ class ExchangeDesk(QObject):
         self.pictures.stop()
         if self._asking:
             self._asking = False
-            self._links[self._source].withdraw_clipboard(self._gesture)
+            if self._asked == "file":
+                self._links[self._source].withdraw_file(self._gesture)
+            else:
+                self._links[self._source].withdraw_clipboard(self._gesture)
+
+    def _stop_bringing(self) -> None:
+        if self._brought is not None:
+            target, gesture, ticket = self._brought
+            self._brought = None
+            self.bring_timer.stop()
+            self._links[target].withdraw_file(gesture)
+            self._settle(ticket, "failed")
+
+    def _not_kept(self) -> None:
+        self._stop_bringing()
+        self._fail(FileNotKept(partition=self._target()))
 
     def _fail(self, error: TwinhullError) -> None:
         self._stop_asking()
@@ -147,12 +179,12 @@ class ExchangeDesk(QObject):
     def _on_source(self, message: protocol.FromClipboard, untrusted_content: bytes | None) -> None:
         if untrusted_content is None:
             reason = message.reason if isinstance(message, protocol.ClipboardNothing) else protocol.NO_TEXT
-            if reason == protocol.NO_TEXT and not self._image:
-                self._ask(image=True)
+            if reason == protocol.NO_TEXT and self._asked == "text":
+                self._ask("picture")
             else:
-                self._fail(_nothing(self._source, reason, image=self._image))
+                self._fail(_nothing(self._source, reason, image=self._asked == "picture"))
             return
-        if self._image:
+        if self._asked == "picture":
             gesture = self._gesture
             self.pictures.make(
                 untrusted_content,
@@ -165,7 +197,33 @@ class ExchangeDesk(QObject):
         except TwinhullError as error:
             self._fail(error)
 
-    def _on_examined(self, copied: Copied | Picture) -> None:
+    def _on_file(self, name: str, message: protocol.FromFiles, content: bytes | None) -> None:
+        if self._brought is not None and (name, message.id) == self._brought[:2]:
+            self._on_brought(message)
+        elif self._asking and self._asked == "file" and (name, message.id) == (self._source, self._gesture):
+            self._on_file_told(message, content)
+
+    def _on_file_told(self, message: protocol.FromFiles, untrusted_bytes: bytes | None) -> None:
+        if isinstance(message, protocol.FileMoved):
+            self.answer_timer.start()
+            self.panel.fetch(self._source, message.done, message.size)
+            return
+        self._asking = False
+        self.answer_timer.stop()
+        match message:
+            case protocol.FileContent(size=size) if untrusted_bytes is not None:
+                try:
+                    self._on_examined(examine_file(untrusted_bytes[:size], untrusted_bytes[size:]))
+                except TwinhullError as error:
+                    self._fail(error)
+            case protocol.FileNothing(reason=protocol.TOO_LARGE):
+                self._fail(FileTooLarge(limit=protocol.MAX_FILE // 2**20))
+            case protocol.FileNothing(reason=protocol.NO_AGENT | protocol.NO_FILE):
+                self._ask("text")
+            case _:
+                self._fail(FileBrokenOff(partition=self._source))
+
+    def _on_examined(self, copied: Copied | Picture | OfferedFile) -> None:
         self._copied = copied
         way: Literal["to_corporate", "from_corporate"] = (
             "from_corporate" if self._source == "corporate" else "to_corporate"
@@ -199,6 +257,8 @@ class ExchangeDesk(QObject):
         match self._copied:
             case Picture() as picture:
                 self.panel.look(self._source, picture)
+            case OfferedFile() as file:
+                self.panel.hand(self._source, file)
             case Copied(link=Link() as link) if facts.kind == "urls":
                 self._copied = link
                 self.panel.lead(self._source, link)
@@ -213,6 +273,9 @@ class ExchangeDesk(QObject):
         if copied is None or not ticket:
             return
         self._copied, self._ticket = None, ""
+        if isinstance(copied, OfferedFile):
+            self._bring(copied, ticket)
+            return
         content = copied.content.encode("ascii") if isinstance(copied, Link) else copied.content
 
         def recorded(_none: object) -> None:
@@ -232,6 +295,40 @@ class ExchangeDesk(QObject):
                 self._fail(error)
 
         self._client.run(lambda daemon: daemon.settle_exchange(ticket, "sent"), recorded, failed)
+
+    def _bring(self, file: OfferedFile, ticket: str) -> None:
+        """Tell the daemon, then have the target keep a file."""
+        gesture, target = self._gesture, self._target()
+
+        def recorded(_none: object) -> None:
+            if gesture != self._gesture or self._links[target].pid is None:
+                self._settle(ticket, "failed")
+                return
+            self._brought = (target, gesture, ticket)
+            self._links[target].bring_file(gesture, file.name.encode(), file.content)
+            self.bring_timer.start()
+
+        def failed(error: TwinhullError) -> None:
+            if gesture == self._gesture:
+                self._fail(error)
+
+        self.panel.bring(self._source, 0, len(file.content))
+        self._client.run(lambda daemon: daemon.settle_exchange(ticket, "sent"), recorded, failed)
+
+    def _on_brought(self, message: protocol.FromFiles) -> None:
+        if isinstance(message, protocol.FileMoved):
+            self.bring_timer.start()
+            self.panel.bring(self._source, message.done, message.size)
+        elif self._brought is not None:
+            target, _gesture, ticket = self._brought
+            self._brought = None
+            self.bring_timer.stop()
+            kept = isinstance(message, protocol.FileStored)
+            self._settle(ticket, "used" if kept else "failed")
+            if kept:
+                self.panel.kept(self._source)
+            else:
+                self._fail(FileNotKept(partition=target))
 
     def _on_target(self, message: protocol.FromClipboard) -> None:
         match message:
@@ -257,6 +354,8 @@ class ExchangeDesk(QObject):
     def _on_ended(self, name: str) -> None:
         if self._offered is not None and self._offered[0] == name:
             self._over("failed")  # the viewer's memory was the only place it was in
+        if self._brought is not None and self._brought[0] == name:
+            self._not_kept()
         if self._asking and self._source == name:
             self._fail(NoAnswer(partition=name))
 

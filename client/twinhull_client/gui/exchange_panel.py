@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QVBoxLayout, 
 from twinhull_policy.errors import TwinhullError
 
 from twinhull_client.gui.covers import Cover
+from twinhull_client.gui.exchange_file import OfferedFile
 from twinhull_client.gui.exchange_link import Link
 from twinhull_client.gui.exchange_text import Copied, visible
 from twinhull_client.gui.pictures import Picture
@@ -21,7 +22,7 @@ TEXT_HEIGHT = 200
 PICTURE_HEIGHT = 240
 """Largest picture that is shown, logical pixels; a larger one is scaled, and crosses as it is."""
 
-Step = Literal["choose", "wait", "read", "problem"]
+Step = Literal["choose", "wait", "read", "kept", "problem"]
 
 
 class ExchangePanel(Cover):
@@ -47,13 +48,7 @@ class ExchangePanel(Cover):
         self.sentence = label()
         self.host = label(role="title")
         self.warning = label(role="warning")
-        self.note = label(
-            self.tr(
-                "Nothing is opened by this. It is put where the other computer pastes from, for a minute: "
-                "paste it into a browser there."
-            ),
-            "muted",
-        )
+        self.note = label(role="muted")
         self.text = QPlainTextEdit(readOnly=True)
         self.text.setAccessibleName(self.tr("What would be copied"))
         self.text.setMinimumHeight(60)
@@ -138,7 +133,8 @@ class ExchangePanel(Cover):
             "choose",
             self.tr("Copy from one computer to the other"),
             self.tr(
-                "Copy a text, an address or a picture in one of them first. You see it before it is sent."
+                "Copy a text, an address or a picture in one of them first, or choose Send To in a file's "
+                "menu there. You see it before it is sent."
             ),
         )
         self.ways["corporate"].setFocus()
@@ -176,6 +172,12 @@ class ExchangePanel(Cover):
         self.text.setPlainText(link.content)
         self.warning.setText("\n".join(self._cautions(link)))
         self.warning.setVisible(bool(self.warning.text()))
+        self.note.setText(
+            self.tr(
+                "Nothing is opened by this. It is put where the other computer pastes from, for a minute: "
+                "paste it into a browser there."
+            )
+        )
         self.note.show()
         self.text.setFocus()
 
@@ -217,6 +219,74 @@ class ExchangePanel(Cover):
         self.picture.setPixmap(pixmap)
         self.picture.setAccessibleName(size)
         self.picture.show()
+        self.leave_button.setFocus()
+
+    def hand(self, source: str, file: OfferedFile) -> None:
+        """Show the file that would cross: its name as it would, what it is, and the beginning of a text."""
+        said = self.tr("A file, {size}. By its content it is: {type}. It is called:").format(
+            size=size_words(len(file.content)), type=file.type
+        )
+        self._turn("read", self.ways_text(source), said)
+        self.host.setText(breakable(file.name))
+        self.host.setAccessibleName(file.name)
+        self.host.show()
+        self.warning.setText("\n".join(self._file_cautions(file)))
+        self.warning.setVisible(bool(self.warning.text()))
+        self.text.setPlainText(file.beginning)
+        self.text.setVisible(bool(file.beginning))
+        self.note.setText(
+            self.tr("It is put into Downloads there, and nothing opens it.")
+            if file.whole and file.beginning
+            else self.tr(
+                "It is put into Downloads there, and nothing opens it. Only its beginning is shown here."
+            )
+            if file.beginning
+            else self.tr(
+                "It is put into Downloads there, and nothing opens it. What is in it cannot be shown here."
+            )
+        )
+        self.note.show()
+        (self.text if file.beginning else self.leave_button).setFocus()
+
+    def _file_cautions(self, file: OfferedFile) -> list[str]:
+        lines = []
+        if file.renamed:
+            lines.append(
+                self.tr("There it is called “{name}”; it crosses under the name above.").format(
+                    name=f"\u2068{file.said}\u2069"
+                )
+            )
+        if file.program:
+            lines.append(self.tr("It is a program."))
+        if file.disguised:
+            lines.append(self.tr("Its name ends as if it were something else than it is."))
+        return lines
+
+    def fetch(self, source: str, done: int, size: int) -> None:
+        """Say how much of a file has come out of the computer."""
+        self._move(source, self.tr("Taking the file from that computer: {done} of {size}."), done, size)
+
+    def bring(self, source: str, done: int, size: int) -> None:
+        """Say how much of a file has reached the other computer."""
+        self._move(source, self.tr("Putting the file into the other computer: {done} of {size}."), done, size)
+
+    def _move(self, source: str, sentence: str, done: int, size: int) -> None:
+        sentence = sentence.format(done=size_words(done), size=size_words(size))
+        if self.step == "wait":
+            self.sentence.setText(sentence)
+            return
+        self._turn("wait", self.ways_text(source), sentence)
+        self.leave_button.setText(self.tr("Stop"))
+        self.leave_button.setAccessibleName(self.leave_button.text())
+        self.leave_button.setFocus()
+
+    def kept(self, source: str) -> None:
+        """Say that the file is there."""
+        self._turn(
+            "kept",
+            self.ways_text(source),
+            self.tr("The other computer says that the file is in its Downloads."),
+        )
         self.leave_button.setFocus()
 
     def fail(self, source: str, error: TwinhullError) -> None:

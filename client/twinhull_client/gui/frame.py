@@ -64,6 +64,13 @@ def copied(message: protocol.ClipboardText | protocol.ClipboardImage, untrusted_
         return bytes(mapping)
 
 
+def copied_file(message: protocol.FileContent, untrusted_fd: int) -> bytes:
+    """A copy of a file's content and name; takes ``untrusted_fd`` over. Raises ProtocolError as above."""
+    mapping = _map(untrusted_fd, message.size + message.name_size)
+    with mapping:
+        return bytes(mapping[: message.size + message.name_size])
+
+
 def _map(untrusted_fd: int, size: int) -> mmap.mmap:
     try:
         if fcntl.fcntl(untrusted_fd, fcntl.F_GET_SEALS) & NEEDED_SEALS != NEEDED_SEALS:

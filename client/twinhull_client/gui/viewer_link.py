@@ -11,7 +11,7 @@ from PySide6.QtCore import QObject, QRect, QSocketNotifier, QTimer, Signal
 from PySide6.QtGui import QImage
 
 from twinhull_client.gui.errors import ViewerMisbehaved
-from twinhull_client.gui.frame import Frame, copied, cursor_image, map_frame
+from twinhull_client.gui.frame import Frame, copied, copied_file, cursor_image, map_frame
 from twinhull_client.gui.sandbox import start_viewer
 from twinhull_client.viewer import protocol
 from twinhull_client.viewer.canvas import sealed_memory
@@ -32,6 +32,7 @@ class ViewerLink(QObject):
         trouble: the TwinhullError that ended a viewer.
         ended: a viewer has gone, and whatever it was asked or offered with it.
         clipboard: a protocol.FromClipboard, and the guest's bytes where there are some.
+        file: a protocol.FromFiles, and the guest's bytes, content and then name, where there are some.
     """
 
     channel_wanted = Signal(int)
@@ -41,6 +42,7 @@ class ViewerLink(QObject):
     trouble = Signal(object)
     ended = Signal()
     clipboard = Signal(object, object)
+    file = Signal(object, object)
 
     def __init__(
         self, partition: str, parent: QObject | None = None, *, argv: list[str] | None = None
@@ -162,6 +164,10 @@ class ViewerLink(QObject):
                 self.clipboard.emit(message, copied(message, fd))
             case protocol.ClipboardNothing() | protocol.ClipboardTaken():
                 self.clipboard.emit(message, None)
+            case protocol.FileContent() if fd is not None:
+                self.file.emit(message, copied_file(message, fd))
+            case protocol.FileMoved() | protocol.FileNothing() | protocol.FileStored():
+                self.file.emit(message, None)
 
     def give_channel(self, number: int, fd: int | None) -> None:
         """Answer a request: hand ``fd`` over, which is closed here, or refuse with None."""
@@ -204,6 +210,23 @@ class ViewerLink(QObject):
     def withdraw_clipboard(self, gesture: int) -> None:
         """Have a gesture forgotten; the guest keeps nothing it has not taken yet."""
         self._send(protocol.ClipboardWithdraw(gesture))
+
+    def ask_file(self, gesture: int) -> None:
+        """Ask the guest for the file that is offered in it; the answers are ``file``."""
+        self._send(protocol.FileAsk(gesture))
+
+    def bring_file(self, gesture: int, name: bytes, content: bytes) -> None:
+        """Have the guest keep a file, of the protocol's limits; the answers are ``file``."""
+        fd = sealed_memory("twinhull-bring", len(content) + len(name))
+        try:
+            os.pwritev(fd, [content, name], 0)
+            self._send(protocol.FileBring(gesture, len(content), len(name)), fd)
+        finally:
+            os.close(fd)
+
+    def withdraw_file(self, gesture: int) -> None:
+        """Have a gesture forgotten; what it has begun in the guest is thrown away there."""
+        self._send(protocol.FileWithdraw(gesture))
 
     def _send(self, message: protocol.FromApp, fd: int | None = None) -> None:
         if self._socket is None:

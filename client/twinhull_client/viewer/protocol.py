@@ -38,6 +38,12 @@ MAX_GESTURE = 2**31
 """Gestures are numbered from 1; nobody makes more."""
 NO_AGENT, NO_TEXT, TOO_LARGE = 1, 2, 3
 """Why there is no copied text: nothing in the guest answers such questions; it has none; it is too much."""
+MAX_FILE = 32 * 1024 * 1024
+"""Largest file, bytes (twinhull_policy.exchange, FILE_BYTES)."""
+MAX_FILE_NAME = 255
+"""Longest name of one, bytes (Linux, NAME_MAX)."""
+NO_FILE, BROKEN_OFF = 2, 4
+"""Why there is no file, beside NO_AGENT and TOO_LARGE: none is offered; it did not come to its end."""
 
 
 class ProtocolError(Exception):
@@ -151,6 +157,62 @@ class ClipboardWithdraw:
 
 
 @dataclass(frozen=True)
+class FileContent:
+    """Viewer: the file that gesture ``id`` asked for: its content, then its name, are beside this."""
+
+    id: int = bounded(1, MAX_GESTURE)
+    size: int = bounded(0, MAX_FILE)
+    name_size: int = bounded(1, MAX_FILE_NAME)
+
+
+@dataclass(frozen=True)
+class FileMoved:
+    """Viewer: so much of gesture ``id``'s file has left the guest, or reached it."""
+
+    id: int = bounded(1, MAX_GESTURE)
+    done: int = bounded(0, MAX_FILE)
+    size: int = bounded(0, MAX_FILE)
+
+
+@dataclass(frozen=True)
+class FileNothing:
+    """Viewer: nothing comes of gesture ``id``: NO_AGENT, NO_FILE, TOO_LARGE or BROKEN_OFF."""
+
+    id: int = bounded(1, MAX_GESTURE)
+    reason: int = bounded(NO_AGENT, BROKEN_OFF)
+
+
+@dataclass(frozen=True)
+class FileStored:
+    """Viewer: the guest says that it keeps gesture ``id``'s file, and it is gone from here."""
+
+    id: int = bounded(1, MAX_GESTURE)
+
+
+@dataclass(frozen=True)
+class FileAsk:
+    """App: a person wants the file that is offered in the guest now."""
+
+    id: int = bounded(1, MAX_GESTURE)
+
+
+@dataclass(frozen=True)
+class FileBring:
+    """App: the guest is to keep the file beside this message: content, then name."""
+
+    id: int = bounded(1, MAX_GESTURE)
+    size: int = bounded(0, MAX_FILE)
+    name_size: int = bounded(1, MAX_FILE_NAME)
+
+
+@dataclass(frozen=True)
+class FileWithdraw:
+    """App: gesture ``id`` is over; forget what was asked or brought for it."""
+
+    id: int = bounded(1, MAX_GESTURE)
+
+
+@dataclass(frozen=True)
 class Channel:
     """App: the connection you asked for is beside this message."""
 
@@ -207,8 +269,10 @@ class Resize:
 
 FromClipboard = ClipboardText | ClipboardImage | ClipboardNothing | ClipboardTaken
 ToClipboard = ClipboardAsk | ClipboardOffer | ClipboardWithdraw
-FromViewer = ChannelRequest | Frame | Damage | Cursor | CursorHidden | FromClipboard
-FromApp = Channel | ChannelRefused | Key | Pointer | Button | Shown | Resize | ToClipboard
+FromFiles = FileContent | FileMoved | FileNothing | FileStored
+ToFiles = FileAsk | FileBring | FileWithdraw
+FromViewer = ChannelRequest | Frame | Damage | Cursor | CursorHidden | FromClipboard | FromFiles
+FromApp = Channel | ChannelRefused | Key | Pointer | Button | Shown | Resize | ToClipboard | ToFiles
 Message = FromViewer | FromApp
 
 FROM_VIEWER: dict[str, type[Any]] = {
@@ -221,6 +285,10 @@ FROM_VIEWER: dict[str, type[Any]] = {
     "clipboard-image": ClipboardImage,
     "clipboard-nothing": ClipboardNothing,
     "clipboard-taken": ClipboardTaken,
+    "file-content": FileContent,
+    "file-moved": FileMoved,
+    "file-nothing": FileNothing,
+    "file-stored": FileStored,
 }
 FROM_APP: dict[str, type[Any]] = {
     "channel": Channel,
@@ -233,8 +301,14 @@ FROM_APP: dict[str, type[Any]] = {
     "clipboard-ask": ClipboardAsk,
     "clipboard-offer": ClipboardOffer,
     "clipboard-withdraw": ClipboardWithdraw,
+    "file-ask": FileAsk,
+    "file-bring": FileBring,
+    "file-withdraw": FileWithdraw,
 }
-CARRIES_DESCRIPTOR = (Frame, Cursor, Channel, ClipboardText, ClipboardImage, ClipboardOffer)
+CARRIES_DESCRIPTOR = (
+    *(Frame, Cursor, Channel, ClipboardText, ClipboardImage, ClipboardOffer),
+    *(FileContent, FileBring),
+)
 _NAMES = {kind: name for table in (FROM_VIEWER, FROM_APP) for name, kind in table.items()}
 
 

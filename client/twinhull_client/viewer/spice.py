@@ -1,7 +1,8 @@
 """One partition's screen over SPICE: pixels and pointer out, keys and pointer in, and no other channel.
 
 Uses spice-client-glib through GObject introspection (SpiceClientGLib 2.0). Sound, USB, smart cards and shared
-folders are never connected; the clipboard is touched for a person's gesture alone (clipboard.py).
+folders are never connected; the clipboard and the port for files are touched for a person's gesture alone
+(clipboard.py, files.py).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from gi.repository import GLib, GObject, SpiceClientGLib  # type: ignore[import-
 from twinhull_client.viewer import protocol  # noqa: E402
 from twinhull_client.viewer.canvas import Canvas, sealed_memory  # noqa: E402
 from twinhull_client.viewer.clipboard import Clipboard  # noqa: E402
+from twinhull_client.viewer.files import Files  # noqa: E402
 
 FORMAT_32 = 32
 """SPICE_SURFACE_FMT_32_xRGB (spice-protocol, enums.h)."""
@@ -53,6 +55,7 @@ class SpiceScreen:
         self._inputs: Any = None
         self._main: Any = None
         self._clipboard: Clipboard | None = None
+        self._files: Files | None = None
         self._pointer = (0, 0)
         self._flush_timer = 0
         self._next_flush = 0
@@ -104,6 +107,8 @@ class SpiceScreen:
             _listen(channel, "cursor-hide", lambda _channel: self._send(protocol.CursorHidden()))
         elif isinstance(channel, SpiceClientGLib.InputsChannel):
             self._inputs = channel
+        elif type(channel) is SpiceClientGLib.PortChannel and self._files is None:  # not WebDAV's, a subclass
+            self._files = Files(channel, self._send)
         else:
             return
         SpiceClientGLib.Channel.connect(channel)
@@ -242,6 +247,26 @@ class SpiceScreen:
                 self._ask_for_size()
             case protocol.ClipboardAsk() | protocol.ClipboardOffer() | protocol.ClipboardWithdraw():
                 self._handle_clipboard(message, fd)
+            case protocol.FileAsk() | protocol.FileBring() | protocol.FileWithdraw():
+                self._handle_file(message, fd)
+
+    def _handle_file(self, message: protocol.ToFiles, fd: int | None) -> None:
+        content = b""
+        if fd is not None:
+            try:
+                content = os.pread(fd, protocol.MAX_FILE + protocol.MAX_FILE_NAME, 0)
+            finally:
+                os.close(fd)
+        if self._files is None:
+            self._send(protocol.FileNothing(message.id, protocol.NO_AGENT))
+            return
+        match message:
+            case protocol.FileAsk(id=gesture):
+                self._files.ask(gesture)
+            case protocol.FileBring(id=gesture, size=size, name_size=name_size):
+                self._files.bring(gesture, content[size : size + name_size], content[:size])
+            case protocol.FileWithdraw(id=gesture):
+                self._files.withdraw(gesture)
 
     def _handle_clipboard(self, message: protocol.ToClipboard, fd: int | None) -> None:
         content = b""
