@@ -1,10 +1,13 @@
-"""``twinhull-server``: the administrator's command line, and the serving process (design.md section 9)."""
+"""``twinhull-server``: the administrator's command line, and the serving process (design.md section 9).
+
+What serves or speaks HTTP is imported by the commands that need it: it takes as long as all else together.
+"""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,14 +23,15 @@ from twinhull_policy.server import (
     cli_remote,
     output,
     repository,
-    serve,
     setup,
 )
 from twinhull_policy.server import storage as s
-from twinhull_policy.server.admin_app import device_grants
 from twinhull_policy.server.errors import BadSetting, FileUnreadable, StorageFailed
 from twinhull_policy.server.layout import Layout
 from twinhull_policy.trust.policy_body import sign_policy
+
+if TYPE_CHECKING:
+    from twinhull_policy.server.serve import Address
 
 app = typer.Typer(help="Twinhull's fleet server.", no_args_is_help=True, pretty_exceptions_enable=False)
 token = typer.Typer(help="Enrolment tokens.", no_args_is_help=True)
@@ -106,6 +110,8 @@ def serve_command(
     ] = "",
 ) -> None:
     """Serve laptops, and administrators, until stopped; the log goes to stderr."""
+    from twinhull_policy.server import serve
+
     administrators = _address("--admin-listen", admin_listen) if admin_listen else None
     serve.run(_layout(context), _address("--listen", listen), administrators)
 
@@ -113,6 +119,8 @@ def serve_command(
 @app.command()
 def fingerprint(context: Context) -> None:
     """Print this server's fingerprint, which laptops without a token show (docs/enrolment.md)."""
+    from twinhull_policy.server.admin_app import device_grants
+
     output.result(device_grants(_layout(context), _storage(context)).server_fingerprint)
 
 
@@ -329,11 +337,13 @@ def main() -> None:
         )
 
 
-def _address(option: str, text: str) -> serve.Address:
+def _address(option: str, text: str) -> Address:
+    from twinhull_policy.server.serve import Address
+
     host, _, port = text.rpartition(":")
     if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise BadSetting(option=option, value=text)
-    return serve.Address(host.strip("[]"), int(port))
+    return Address(host.strip("[]"), int(port))
 
 
 def _layout(context: Context) -> Layout:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import getpass
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
@@ -16,11 +16,13 @@ import typer
 from twinhull_policy.parse import parse_policy
 from twinhull_policy.server import desk_types as t
 from twinhull_policy.server import output
-from twinhull_policy.server.client import AdminClient
 from twinhull_policy.server.errors import FileUnreadable
 from twinhull_policy.server.keys import load_signer
 from twinhull_policy.server.layout import write_file
 from twinhull_policy.trust.policy_body import sign_policy
+
+if TYPE_CHECKING:  # with the rest of what speaks HTTP, which takes long to import
+    from twinhull_policy.server.client import AdminClient
 
 remote = typer.Typer(help="Administer a server from another machine.", no_args_is_help=True)
 
@@ -48,6 +50,8 @@ def sign_in(
     ] = False,
 ) -> None:
     """Begin a session; asks for password and code."""
+    from twinhull_policy.server.client import AdminClient
+
     if stdin:
         password, code = (sys.stdin.readline().rstrip("\n") for _ in range(2))
     else:
@@ -116,6 +120,8 @@ def publish(
 
 
 def _client(session: Path) -> AdminClient:
+    from twinhull_policy.server.client import AdminClient
+
     path = session.expanduser()
     try:
         kept = msgspec.json.decode(_bytes(path), type=Kept)
