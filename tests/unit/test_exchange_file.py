@@ -140,10 +140,19 @@ class Host:
     def ask(self, kind: int, value: int = 0, content: bytes = b"") -> tuple[int, int, bytes]:
         """Send one request; kind, value and bytes of the answer."""
         self._number += 1
-        self._socket.sendall(FRAME.pack(MAGIC, kind, self._number, value, len(content)) + content)
-        magic, told, number, said, length = FRAME.unpack(self._exactly(FRAME.size))
+        self.say(FRAME.pack(MAGIC, kind, self._number, value, len(content)) + content)
+        magic, told, number, said, length = self.hear()
         assert (magic, number) == (MAGIC, self._number)
         return told, said, self._exactly(length)
+
+    def say(self, frame: bytes) -> None:
+        """Send what may be a request."""
+        self._socket.sendall(frame)
+
+    def hear(self) -> tuple[bytes, int, int, int, int]:
+        """The head of the next answer."""
+        magic, kind, number, value, length = FRAME.unpack(self._exactly(FRAME.size))
+        return magic, kind, number, value, length
 
     def bring(self, name: bytes, content: bytes) -> int:
         """Have a file kept; the kind of the last answer."""
@@ -231,6 +240,15 @@ def test_the_program_writes_over_nothing_and_no_more_than_was_announced(tmp_path
         assert host.ask(END)[0] == NOTHING
         assert host.ask(BEGIN, 2**62, b"b.txt")[0] == NOTHING
         assert set(desk.kept()) == {"a.txt", "a (2).txt"}
+
+
+def test_the_program_finds_the_next_request_after_one_that_was_cut_off(tmp_path: Path) -> None:
+    """What is cut off takes the next one with it, at most."""
+    with program(tmp_path) as (_desk, host):
+        host.say(FRAME.pack(MAGIC, BEGIN, 1, 3, 5)[:-7] + b"TWH")
+        for number in (1, 2, 3):
+            host.say(FRAME.pack(MAGIC, STOP, number, 0, 0))
+        assert [host.hear() for _ in range(2)] == [(MAGIC, STOP, number, 0, 0) for number in (2, 3)]
 
 
 def test_both_ends_have_the_same_limits() -> None:
