@@ -206,8 +206,8 @@ def test_nothing_leaks_and_it_ends_well(net: NetdLab, name: str, request: pytest
     change = CHANGES[name]
     every = request.config.getoption("--long")
     done: list[str] = []
-    with capture(net.lab, "th-underlay", "uplink0") as underlay:
-        for number in range(MOST) if every else change.some:
+    for number in range(MOST) if every else change.some:
+        with capture(net.lab, "th-underlay", "uplink0") as underlay:
             try:
                 before = killed(net, change, number)
             except Exception as error:
@@ -215,9 +215,9 @@ def test_nothing_leaks_and_it_ends_well(net: NetdLab, name: str, request: pytest
             while floods:
                 floods.pop().kill()
             net.reset()
-            if not before:
-                break
-            done.append(before)
-        seen = underlay.until_planted("198.51.100.1")
-    assert [packet for packet in leaks(seen) if leaked(packet, name)] == []
+            seen = underlay.until_planted("198.51.100.1")
+        assert [packet for packet in leaks(seen) if leaked(packet, name)] == [], before
+        if not before:
+            break
+        done.append(before)
     assert len(done) >= (change.least if every else len(change.some)), done
