@@ -1501,6 +1501,10 @@
             <translation>Entfernen</translation>
         </message>
         <message>
+            <source>Before the update to “{name}”</source>
+            <translation>Vor der Aktualisierung auf „{name}“</translation>
+        </message>
+        <message>
             <source>Before you went back</source>
             <translation>Bevor Sie zurückkehrten</translation>
         </message>

@@ -1501,6 +1501,10 @@
             <translation>削除</translation>
         </message>
         <message>
+            <source>Before the update to “{name}”</source>
+            <translation>「{name}」へ更新する前の状態</translation>
+        </message>
+        <message>
             <source>Before you went back</source>
             <translation>戻す前の状態</translation>
         </message>

@@ -132,6 +132,11 @@ class Daemon:
         """Throw away everything a stopped partition wrote."""
         await _answer(lambda: self.proxy.reset_partition(name))
 
+    async def update_partition(self, name: str, passphrase: str) -> None:
+        """Start a stopped partition over the newer golden image. An empty passphrase as for a start."""
+        with secret_pipe(passphrase, "passphrase") as pipe:
+            await _answer(lambda: self.proxy.update_partition(name, pipe))
+
     async def snapshots(self, name: str) -> list[SnapshotInfo]:
         """The states that a partition can go back to, oldest first."""
         return _decode(await _answer(lambda: self.proxy.list_snapshots(name)), list[SnapshotInfo])

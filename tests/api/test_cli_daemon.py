@@ -17,6 +17,7 @@ from twinhull_policy.api.types import (
     Log,
     PartitionInfo,
     PolicyInfo,
+    SnapshotInfo,
     StateRecovered,
     Status,
     VpnInfo,
@@ -24,7 +25,7 @@ from twinhull_policy.api.types import (
 )
 from twinhull_policy.errors import ErrorReport
 
-from tests.support.cli import twinhull
+from tests.support.cli import at_a_terminal, twinhull
 from tests.support.demonstration import demonstration_status
 from tests.support.standin_daemon import StandInDaemon
 
@@ -172,6 +173,10 @@ def test_status_of_a_fresh_machine(standin: StandInDaemon) -> None:
             ("recover_volume", ("corporate", PASSPHRASE, NEW)),
         ),
         ("disk rotate personal --yes --passphrase-file -", ("rotate_volume_key", ("personal", PASSPHRASE))),
+        (
+            "partition update corporate --yes --passphrase-file -",
+            ("update_partition", ("corporate", PASSPHRASE)),
+        ),
         ("partition snapshot personal --name before", ("snapshot_partition", ("personal", "before"))),
         ("partition snapshots corporate", ("list_snapshots", ("corporate",))),
         (
@@ -210,6 +215,26 @@ def test_what_is_asked_of_the_daemon(
     assert PASSPHRASE not in done.stdout
     assert NEW not in done.stdout
     assert TOKEN not in done.stdout
+
+
+def test_what_an_update_does_is_said_before_it(standin: StandInDaemon) -> None:
+    """What is not in the new image, what is kept, how it comes back; without a yes nothing is done."""
+    status, shown = at_a_terminal("partition", "update", "corporate", typed="no\n")
+    assert (status, "TH-CLI-014" in shown) == (1, True)
+    for said in ("are not in it\nthen", "kept whole", "'twinhull partition rollback corporate' goes back"):
+        assert said in shown
+    assert standin.calls == []
+    status, _ = at_a_terminal("partition", "update", "corporate", typed="yes\n")
+    assert (status, ("update_partition", ("corporate", "")) in standin.calls) == (0, True)
+    standin.set_partition("corporate", newer_image="images/corporate-1.qcow2")
+    assert "newer: images/corporate-1.qcow2" in twinhull("partition", "list").stdout
+    standin.snapshots = [
+        SnapshotInfo(id="s-00000007", kind="update", name="images/corporate-1.qcow2", at=1.79e9, bytes=2**20)
+    ]
+    shown = twinhull("partition", "snapshots", "corporate").stdout
+    assert "kept before the update to 'images/corporate-1.qcow2'" in shown
+    twinhull("partition", "rollback", "corporate", "--passphrase-file", "-", stdin=PASSPHRASE)
+    assert ("roll_back_partition", ("corporate", "s-00000007", PASSPHRASE)) in standin.calls
 
 
 def test_back_and_forward(standin: StandInDaemon) -> None:

@@ -179,7 +179,7 @@ async def test_an_interrupted_rollback_does_not_start(laptop: CoreLaptop) -> Non
     volume.unlock(FIRST.encode())
     first = volume.snapshot("")
     mark(laptop, "personal", b"later")
-    volume.snapshots.keep_present(first)
+    volume.snapshots.keep_present("rollback", first.name)
     half_way = laptop.paths.volume(Partition.PERSONAL) / ".half"
     half_way.write_bytes(b"then")
     half_way.rename(volume.paths.nvram)

@@ -85,6 +85,7 @@ METHODS: dict[str, Method] = {
     "suspend_partition": Method("partition", NOBODY, NAME),
     "resume_partition": Method("partition", NOBODY, NAME),
     "reset_partition": Method("partition", NOBODY, NAME),
+    "update_partition": Method("partition", (*NOBODY, PIPE), NAME),
     "list_snapshots": Method("read", NOBODY, NAME),
     "snapshot_partition": Method("partition", (*NOBODY, ""), NAME),
     "roll_back_partition": Method("partition", (*NOBODY, "s-00000000", PIPE), NAME),

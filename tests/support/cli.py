@@ -18,7 +18,7 @@ LIMIT = 60
 
 def twinhull(*arguments: str, stdin: str = "", bus: str | None = None) -> subprocess.CompletedProcess[str]:
     """Run ``twinhull`` to its end; ``bus`` replaces the address of the system bus that is set."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT / "client"), str(ROOT / "policy")))}
+    environment = _environment()
     if bus is not None:
         environment["DBUS_SYSTEM_BUS_ADDRESS"] = bus
     return subprocess.run(
@@ -30,6 +30,31 @@ def twinhull(*arguments: str, stdin: str = "", bus: str | None = None) -> subpro
         env=environment,
         check=False,
     )
+
+
+def at_a_terminal(*arguments: str, typed: str) -> tuple[int, str]:
+    """Run ``twinhull`` before a terminal on which an answer is typed: its exit status, what it printed."""
+    near, far = os.openpty()
+    environment = _environment()
+    try:
+        os.write(near, typed.encode())
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM, *arguments],
+            stdin=far,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            env=environment,
+            check=False,
+        )
+    finally:
+        os.close(near)
+        os.close(far)
+    return done.returncode, done.stdout + done.stderr
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT / "client"), str(ROOT / "policy")))}
 
 
 def command_paths() -> dict[tuple[str, ...], list[str]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import shutil
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -168,6 +169,8 @@ class CoreLaptop:
         self.lease = lease
         self.escrow_key: str | UnsetType = UNSET
         """What the next statement's policy names."""
+        self.image = IMAGE
+        """What the next statement names for the corporate partition."""
         self._seq, self._last = 0, ""
         if enrolled:
             self._enrol()
@@ -178,9 +181,7 @@ class CoreLaptop:
     def _enrol(self) -> None:
         root = self.company.root()
         (self.paths.metadata / "root_history/1.root.json").write_bytes(root)
-        repository = self.company.repository([IMAGE])
-        for name in ("timestamp", "snapshot", "targets"):
-            (self.paths.metadata / f"{name}.json").write_bytes(getattr(repository, name))
+        self._publish([IMAGE], 1)
         state = State(self.paths.database)
         state.put(
             "identity",
@@ -225,11 +226,23 @@ class CoreLaptop:
             issued_at=issued,
             expires_at=issued + 30 * 24 * HOUR,
             policies=[envelope_hash(body)],
-            images=Images(corporate=IMAGE),
+            images=Images(corporate=self.image),
             commands=list(commands),
         )
         self._last = envelope_hash(raw)
         (self.paths.inbox / "statement.dsse").write_bytes(raw)
+
+    def _publish(self, images: Sequence[ImageReference], version: int) -> None:
+        repository = self.company.repository(images, versions=(version, version, version))
+        for name in ("timestamp", "snapshot", "targets"):
+            (self.paths.metadata / f"{name}.json").write_bytes(getattr(repository, name))
+
+    def offer(self, file: Path, target: str) -> None:
+        """The server's next statement names another image; ``file`` is that, which is here already."""
+        self.image = ImageReference(target=target, sha256=file.stem, length=file.stat().st_size)
+        shutil.copy(file, self.paths.images)
+        self._publish([IMAGE, self.image], 2)
+        self.statement()
 
     async def contact(self, hours_ago: float = 0, true_time: int | None = None) -> None:
         """The server is heard of."""

@@ -45,6 +45,18 @@ def make_base(directory: Path) -> Path:
     store.mkdir(mode=0o711)
     source = directory / "download"
     run(["qemu-img", "create", "-q", "-f", "qcow2", source, "64M"], timeout=30)
+    return _imported(source, store)
+
+
+def make_another_base(store: Path, value: int) -> Path:
+    """A newer golden image, which begins with 64 KiB of a value, imported into ``store``."""
+    source = store.with_name("another-download")
+    run(["qemu-img", "create", "-q", "-f", "qcow2", source, "96M"], timeout=30)
+    run(["qemu-io", "-f", "qcow2", "-c", f"write -P {value} 0 64k", source], timeout=30)
+    return _imported(source, store)
+
+
+def _imported(source: Path, store: Path) -> Path:
     content = source.read_bytes()
     fd = os.open(source, os.O_RDONLY)
     try:

@@ -246,6 +246,11 @@ class StandInDaemon(DaemonInterface):
         self._becomes(name, "stopped")
 
     @dbus_method_async_override()
+    async def update_partition(self, name: str, passphrase: int) -> None:
+        self._record("update_partition", name, await read_secret(passphrase))
+        self._becomes(name, "running")
+
+    @dbus_method_async_override()
     async def list_snapshots(self, name: str) -> str:
         self._record("list_snapshots", name)
         return msgspec.json.encode(self.snapshots).decode()

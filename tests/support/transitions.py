@@ -237,21 +237,22 @@ class Account:
     pw_uid, pw_gid = 65534, 65534
 
 
-def _play_guests() -> None:
-    """A start goes through: libvirt's test driver has neither QEMU nor secrets, so it makes one."""
+def played_guests() -> tuple[tuple[Any, str, Any], ...]:
+    """Module, name and stand-in of what has a start go through: libvirt's test driver has neither QEMU nor
+    secrets, so it makes a machine of its own.
+    """
 
     def start_paused(hypervisor: Any, machine: Any, *_: Any) -> None:
         # It knows no flag to start paused.
         hypervisor.connection().createXML(MACHINE.format(f"twinhull-{machine._partition}"), 0).suspend()
 
     accounts = type("Accounts", (), {"getpwnam": staticmethod(lambda _: Account)})
-    for module, name, stand_in in (
+    return (
         (partitions, "start_paused", start_paused),
         (partitions, "forget_secret", lambda *_: None),
         (specs, "pwd", accounts),
         (base, "for_this_machine", lambda: QUICK),
-    ):
-        setattr(module, name, stand_in)
+    )
 
 
 def in_child(work: Callable[[int], Awaitable[object]]) -> tuple[str, int]:
@@ -262,7 +263,8 @@ def in_child(work: Callable[[int], Awaitable[object]]) -> tuple[str, int]:
         status = 3
         try:
             os.close(told)
-            _play_guests()
+            for module, name, stand_in in played_guests():
+                setattr(module, name, stand_in)
             asyncio.run(_whole(work(tell)))
             status = 0
         except BaseException:

@@ -28,7 +28,7 @@ PRINT_STATE = [
 ]
 DESIGNED = {
     "": "enroll status doctor log gui",
-    "partition": "list create start stop suspend resume reset snapshot snapshots rollback",
+    "partition": "list create start stop suspend resume reset update snapshot snapshots rollback",
     "device": "list attach detach explain answer forget switch rules",
     "policy": "show example schema check explain diff",
     "vpn": "status prove",
@@ -49,6 +49,8 @@ USAGE = [
     ("partition rollback personal s-00000000 --undo", 2, "TH-CLI-009"),
     ("partition rollback personal s-00000000 --passphrase-file /nonexistent/file", 2, "TH-CLI-008"),
     ("partition reset corporate", 1, "TH-CLI-014"),
+    ("partition update corporate", 1, "TH-CLI-014"),
+    ("partition update corporate --yes", 3, "TH-CLI-001"),
     ("device attach 1-2", 2, "TH-CLI-009"),
     ("device attach 1-2 net", 2, "TH-CLI-009"),
     ("device attach 1-2 corporate", 3, "TH-CLI-001"),

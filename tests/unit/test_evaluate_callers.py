@@ -88,8 +88,8 @@ WAYS: dict[str, list[tuple[str, str, str]]] = {
         (f"{DAEMON}.devices", "DeviceManager.rules", "CompiledPolicy"),
     ],
     "the start of a machine": [
-        (f"{DAEMON}.partitions", "Partitions._start", "self._pci"),
-        (f"{DAEMON}.partitions", "Partitions._pci", "self._pci_for"),
+        (f"{DAEMON}.partitions", "Partitions._start", "granted_pci"),
+        (f"{DAEMON}.slot", "granted_pci", "pci_for"),
         (f"{DAEMON}.main", "_build", "Partitions"),
         (f"{DAEMON}.device_commands", "DeviceCommands.pci_for", "pci_grants"),
         (f"{DAEMON}.device_pci", "pci_grants", "rules.decide"),

@@ -138,6 +138,7 @@ class Whole:
                 volume=volume_view(self.volume),
                 resources=resources,
                 barred=self.lease.barred(PERSONAL),
+                wanted=None,
             ),
         ]
 

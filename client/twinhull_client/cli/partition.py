@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from twinhull_policy.api.types import PartitionInfo, SnapshotInfo, SnapshotKind
 
 app = command_group("The two computers on this laptop.")
+UPDATE = """\
+{name} starts as its newer golden image is. Programs, settings and files that were put into it are not in it
+then. What there is now is kept whole as an earlier state: 'twinhull partition rollback {name}' goes back to
+it, and it comes back by itself if the newer image does not come up. Passphrases and earlier states stay."""
 Name = Annotated[Partition, typer.Argument(metavar="NAME", help="corporate or personal.")]
 
 
@@ -89,6 +93,20 @@ def reset(
 
 
 @app.command()
+def update(
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    passphrase_file: secrets.PassphraseFile = None,
+) -> None:
+    """Start a stopped partition anew from a newer golden image; what there is now is kept whole."""
+    if not yes:
+        confirm(f"{UPDATE.format(name=name)}\nType 'yes' to go on", f"the update of {name}")
+    secret = _secret_if_locked(name, passphrase_file)
+    call(lambda daemon: daemon.update_partition(name, secret), f"Updating {name}")
+    output.say(f"{name} is started from its newer image; 'twinhull status' says whether it has come up.")
+
+
+@app.command()
 def snapshot(
     name: Name,
     title: Annotated[
@@ -135,10 +153,13 @@ def rollback(
     passphrase_file: secrets.PassphraseFile = None,
     json: output.Json = False,
 ) -> None:
-    """Take a stopped partition back to a snapshot, the last one made unless said; what was there is kept."""
+    """Take a stopped partition back to a snapshot; what was there is kept.
+
+    Unless said, to the last one that was made by you or before an update.
+    """
     if undo and chosen:
         raise BadUsage(detail="Name a snapshot or give --undo, not both.")
-    target = chosen or _newest(name, "rollback" if undo else "asked")
+    target = chosen or (_newest(name, "rollback") if undo else _newest(name, "asked", "update"))
     secret = _secret_if_locked(name, passphrase_file)
     kept = call(
         lambda daemon: daemon.roll_back_partition(name, target, secret), f"Taking {name} back to {target}"
@@ -149,10 +170,10 @@ def rollback(
     output.say(f"{name} is as {target} was. What was there is {kept.id}: --undo goes forward to it again.")
 
 
-def _newest(name: Partition, kind: SnapshotKind) -> str:
-    found = [one for one in call(lambda daemon: daemon.snapshots(name)) if one.kind == kind]
+def _newest(name: Partition, *kinds: SnapshotKind) -> str:
+    found = [one for one in call(lambda daemon: daemon.snapshots(name)) if one.kind in kinds]
     if not found:
-        raise NothingToGoBackTo(partition=name, what="snapshot" if kind == "asked" else "rollback")
+        raise NothingToGoBackTo(partition=name, what="rollback" if "rollback" in kinds else "snapshot")
     return found[-1].id
 
 
@@ -160,6 +181,8 @@ def what_it_is(one: SnapshotInfo) -> str:
     """A snapshot in words."""
     if one.kind == "rollback":
         return "kept before going back" + (f" to '{one.name}'" if one.name else "")
+    if one.kind == "update":
+        return f"kept before the update to '{one.name}'"
     return one.name or "a snapshot"
 
 
@@ -187,7 +210,7 @@ def show_partitions(partitions: list[PartitionInfo]) -> None:
             p.accelerator or "-",
             p.encryption or "-",
             f"{p.vcpus} CPU, {p.memory_mib} MiB, {p.disk_gib} GiB" if p.vcpus else "-",
-            p.image or "-",
+            (p.image or "-") + (f" (newer: {p.newer_image})" if p.newer_image else ""),
         ]
         for p in partitions
     ]

@@ -269,6 +269,8 @@ class SnapshotsPage(QWidget):
 
     def what(self, one: SnapshotInfo) -> str:
         """What a state is, for a person."""
+        if one.kind == "update":
+            return self.tr("Before the update to “{name}”").format(name=isolated(one.name))
         if one.kind == "rollback":
             if not one.name:
                 return self.tr("Before you went back")
@@ -305,8 +307,8 @@ class SnapshotsPage(QWidget):
         what.setText(self.what(one))
         when = label(f"{moment(one.at)} · {size_words(one.bytes)}", "muted")
         back = button(self.tr("Undo") if undo else self.tr("Go back…"), lambda: self.wants("back", one))
-        # a state kept by going back is moved into its place, any other is copied and takes one more
-        back.setEnabled(one.kind == "rollback" or not self.full)
+        # what was kept by going back or by an update is moved into its place, any other is copied: one more
+        back.setEnabled(one.kind != "asked" or not self.full)
         remove = button(self.tr("Remove…"), lambda: self.wants("remove", one))
         spoken = {"what": self.what(one), "when": moment(one.at)}
         back.setAccessibleName(self.tr("Go back to {when}: {what}").format(**spoken))

@@ -42,6 +42,7 @@ from .partitions import Partitions
 from .safe_mode import NotInSafeMode, SafeMode
 from .session import Sleep
 from .state import PARTITION_DOCUMENTS, State
+from .updates import Updates
 from .vpn import VpnCare
 from .wipes import Wipes
 
@@ -60,6 +61,7 @@ class Core:
     Attributes:
         partitions: starts and stops them.
         disks: what is done with their disks.
+        updates: their golden images, when there are newer ones.
         fleet: follows the server.
         devices: what can be asked of devices.
         vpn: looks after the corporate tunnel.
@@ -81,6 +83,7 @@ class Core:
         networks: Networks,
         partitions: Partitions,
         disks: Disks,
+        updates: Updates,
         vpn: VpnCare,
         host: Host,
         device_manager: DeviceManager,
@@ -98,6 +101,7 @@ class Core:
     ) -> None:
         self.partitions = partitions
         self.disks = disks
+        self.updates = updates
         self.fleet = fleet
         self.devices = devices
         self.vpn = vpn
@@ -134,6 +138,7 @@ class Core:
             tasks.create_task(self._try_kvm())
             tasks.create_task(self.fleet.run())
             tasks.create_task(self._device_manager.run())
+            tasks.create_task(self.updates.run())
             tasks.create_task(self.vpn.run())
             tasks.create_task(self._keep_lease())
             tasks.create_task(self._keep_share())
@@ -199,6 +204,7 @@ class Core:
             self._commands.poke()
         if what == "partitions":
             self._memory.poke()
+            self.updates.poke()
         if what in ("policy", "lease"):
             self._share_due.set()
         if what in ("policy", "partitions"):

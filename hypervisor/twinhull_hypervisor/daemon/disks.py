@@ -10,6 +10,7 @@ from uuid import uuid4
 import msgspec
 from twinhull_policy.api.types import SnapshotInfo
 from twinhull_policy.names import Partition
+from twinhull_policy.trust.documents import ImageReference
 
 from ..domain.machine import MachineState
 from ..storage.base import PartitionVolume
@@ -21,6 +22,7 @@ from .images import ImageStore
 from .partition_errors import (
     AlreadyCreated,
     ImageNotHere,
+    NeededForUpdate,
     NoImageOffered,
     NotStopped,
     PassphraseNeeded,
@@ -77,12 +79,7 @@ class Disks:
                 raise AlreadyCreated(partition=name)
             if len(passphrase) < PASSPHRASE_BYTES:
                 raise PassphraseTooShort(least=PASSPHRASE_BYTES)
-            image = self._fleet.wanted_images().get(name)
-            if image is None:
-                raise NoImageOffered(partition=name)
-            if not self._images.has(image.sha256):
-                problem = self._fleet.image_problem(image.sha256)
-                raise ImageNotHere(partition=name, detail=f" ({problem})" if problem else "")
+            image = offered_image(name, self._fleet)
             volume = self._volumes[name]
             if record is not None:
                 await asyncio.to_thread(volume.destroy)
@@ -106,9 +103,10 @@ class Disks:
     async def reset(self, name: Partition) -> None:
         """Throw away what a stopped partition wrote; snapshots stay. Raises NotStopped, PassphraseNeeded."""
         async with self._partitions.lock_of(name):
-            record = await self._stopped(name)
+            await self._stopped(name)
             if self._volumes[name].state() is not VolumeState.UNLOCKED:
                 raise PassphraseNeeded(partition=name)
+            record = await asyncio.to_thread(self._partitions.bases.settle, name)
             base = self._images.path(record.image_sha256)
             await asyncio.to_thread(self._volumes[name].reset, base, record.disk_gib)
             self._state.log("done", f"The {name} partition was reset to {record.image}")
@@ -166,25 +164,29 @@ class Disks:
                     if not passphrase:
                         raise PassphraseNeeded(partition=name)
                     await asyncio.to_thread(volume.unlock, bytes(passphrase))
-                kept = await asyncio.to_thread(volume.roll_back, snapshot, progress)
+                kept = await asyncio.to_thread(self._partitions.bases.roll_back, name, snapshot, progress)
                 self._state.log(
                     "done", f"The {name} partition went back to {snapshot}; what was there is {kept}"
                 )
             return _info(await asyncio.to_thread(volume.snapshots.get, kept))
 
     async def remove_snapshot(self, name: Partition, snapshot: str) -> None:
-        """Remove a snapshot; may be done while the partition runs. Raises NotCreated, NoSnapshot."""
+        """Remove a snapshot; may be done while the partition runs.
+
+        Raises NotCreated, NoSnapshot, NeededForUpdate.
+        """
         async with self._partitions.lock_of(name):
-            self._partitions.existing(name)
+            record = self._partitions.existing(name)
+            if record.update is not None and record.update.kept == snapshot:
+                raise NeededForUpdate(partition=name)
             await asyncio.to_thread(self._volumes[name].snapshots.remove, snapshot)
             self._state.log("done", f"The snapshot {snapshot} of the {name} partition was removed")
         self._on_change("partitions")
 
-    async def _stopped(self, name: Partition) -> PartitionRecord:
-        record = self._partitions.existing(name)
+    async def _stopped(self, name: Partition) -> None:
+        self._partitions.existing(name)
         if await self._partitions.machine_state(name) is not MachineState.ABSENT:
             raise NotStopped(partition=name)
-        return record
 
     @asynccontextmanager
     async def _told(self, name: Partition, doing: str) -> AsyncIterator[Progress]:
@@ -204,6 +206,17 @@ class Disks:
             yield progress
         finally:
             self._partitions.tell(name, "")
+
+
+def offered_image(name: Partition, fleet: Fleet) -> ImageReference:
+    """The golden image that the server names, which is here. Raises NoImageOffered, ImageNotHere."""
+    image = fleet.wanted_images().get(name)
+    if image is None:
+        raise NoImageOffered(partition=name)
+    if fleet.image_here(name) is None:
+        problem = fleet.image_problem(image.sha256)
+        raise ImageNotHere(partition=name, detail=f" ({problem})" if problem else "")
+    return image
 
 
 def _info(snapshot: Snapshot) -> SnapshotInfo:

@@ -30,8 +30,9 @@ from ..storage.slots import EscrowTarget
 from .device_journal import reported
 from .images import ImageStore
 from .inbox import Inbox, InboxIncomplete
+from .partition_errors import DidNotComeUp
 from .paths import Paths
-from .state import Identity, State
+from .state import PARTITION_DOCUMENTS, Identity, PartitionRecord, State
 
 logger = logging.getLogger(__name__)
 
@@ -175,16 +176,37 @@ class Fleet:
             yield Item(name="policy", desired=policy, actual=policy, state="active")
         image = self.wanted_images().get(Partition.CORPORATE)
         if image is not None and "image" in self._wanted():
-            here = self._images.has(image.sha256)
-            problem = self._problems.get(image.sha256, "")
-            yield Item(
-                name="corporate-image",
-                desired=image.sha256,
-                actual=image.sha256 if here else "",
-                state="active" if here else "failed" if problem else "pending",
-                code=ImageNotFetched.code if problem and not here else "",
-                reason=problem[:REASON_LENGTH] if not here else "",
+            yield self._image_item(image)
+
+    def _image_item(self, image: ImageReference) -> Item:
+        """Which image the corporate partition stands on; before there is one, whether it is here."""
+        record = self._state.get(PARTITION_DOCUMENTS[Partition.CORPORATE], PartitionRecord)
+        here, problem = self._images.has(image.sha256), self._problems.get(image.sha256, "")
+        actual, code, tried, given_up = image.sha256 if here else "", "", False, False
+        if record is not None and record.created and self._images.has(record.image_sha256):
+            actual, tried = record.image_sha256, record.update is not None
+            given_up = record.given_up == image.sha256
+        if actual == image.sha256:
+            return Item(
+                name="corporate-image", desired=actual, actual=actual, state="pending" if tried else "active"
             )
+        if given_up:
+            code, problem = DidNotComeUp.code, "The partition was updated to it, and it did not come up."
+        elif problem and not here:
+            code = ImageNotFetched.code
+        return Item(
+            name="corporate-image",
+            desired=image.sha256,
+            actual=actual,
+            state="failed" if code else "pending",
+            code=code,
+            reason=problem[:REASON_LENGTH] if code else "",
+        )
+
+    async def report_image(self) -> None:
+        """The corporate partition stands on another image: tell the server if the policy says so."""
+        if "image" in self._wanted():
+            await self._report()
 
     async def _report(self, refused: TwinhullError | None = None) -> None:
         """Tell the server what is in force now. The owner's log keeps the exact bytes (P6)."""
@@ -361,6 +383,11 @@ class Fleet:
         images = self.inbox.in_force.statement.images
         named = {Partition.CORPORATE: images.corporate, Partition.PERSONAL: images.personal}
         return {partition: image for partition, image in named.items() if image is not None}
+
+    def image_here(self, name: Partition) -> ImageReference | None:
+        """The image that the statement in force names for a partition, once it is here."""
+        image = self.wanted_images().get(name)
+        return image if image is not None and self._images.has(image.sha256) else None
 
     def escrow_target(self) -> EscrowTarget | Literal["nobody", "unknown"]:
         """To whom the policy in force has the corporate volume's escrow sealed; unknown without a policy."""

@@ -61,6 +61,7 @@ from .session import LogindScreen, LogindSleep
 from .specs import Specs
 from .state import State
 from .state_file import StateUnusable, words
+from .updates import Updates
 from .vpn import VpnCare
 from .wipes import Wipes
 
@@ -223,6 +224,11 @@ def _build(
         on_change=on_change,
     )
 
+    machines = {name: Machine(hypervisor, name) for name in Partition}
+    updates = Updates(
+        fleet=fleet, volumes=volumes, machines=machines, partitions=partitions, on_change=on_change
+    )
+
     async def outside() -> Outside | None:
         in_force = fleet.inbox.in_force
         page = in_force.policy.vpn.portal_check if in_force is not None else UNSET
@@ -249,7 +255,7 @@ def _build(
     key_slots = KeySlots(
         state=state,
         volumes=volumes,
-        machines={name: Machine(hypervisor, name) for name in Partition},
+        machines=machines,
         lock_of=partitions.lock_of,
         escrow_target=fleet.escrow_target,
         may_run=lease.require,
@@ -273,6 +279,7 @@ def _build(
         networks=networks,
         partitions=partitions,
         disks=disks,
+        updates=updates,
         vpn=vpn,
         host=host,
         device_manager=device_manager,

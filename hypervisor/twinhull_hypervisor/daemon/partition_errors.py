@@ -69,6 +69,34 @@ class StillRunning(TwinhullError):
     next_step = "Look at its screen, or cut its power with 'twinhull partition stop --force'."
 
 
+class UpToDate(TwinhullError):
+    """The {partition} partition stands on the golden image that the company's server names."""
+
+    code = "TH-PAR-031"
+    next_step = "Nothing to do."
+
+
+class DidNotComeUp(TwinhullError):
+    """The update of the {partition} partition to {image} did not come up; {before} is in its place again."""
+
+    code = "TH-PAR-032"
+    next_step = "Start it as before; nothing of it is lost. Tell whoever makes the images."
+
+
+class NeededForUpdate(TwinhullError):
+    """The {partition} partition is being updated, and this snapshot is the way back."""
+
+    code = "TH-PAR-033"
+    next_step = "Wait until the new image came up; 'twinhull status' says so."
+
+
+class StrangeDisk(TwinhullError):
+    """The disk of the {partition} partition stands on an image that it was never put on."""
+
+    code = "TH-PAR-034"
+    next_step = "Somebody changed the disk's header; put a copy of the volume back, or wipe the partition."
+
+
 class LockedByCommand(TwinhullError):
     """The corporate partition is locked. {reason}"""
 

@@ -8,6 +8,7 @@ from typing import Literal
 from twinhull_policy.api.types import PartitionInfo, PartitionState, UnlockInfo
 from twinhull_policy.errors import TwinhullError
 from twinhull_policy.names import Partition
+from twinhull_policy.trust.documents import ImageReference
 
 from ..domain.machine import MachineState
 from ..storage.base import PartitionVolume
@@ -61,6 +62,7 @@ def partition_info(
     volume: VolumeView,
     resources: Resources,
     barred: str,
+    wanted: ImageReference | None,
 ) -> PartitionInfo:
     """Put together what is known of a partition that exists.
 
@@ -68,6 +70,7 @@ def partition_info(
         doing: what is being done with it just now.
         volume: its encrypted store.
         barred: why it may not run, in words; empty when it may.
+        wanted: the golden image that the server names, once it is here.
     """
     up = machine in _UP
     if doing is not None:
@@ -81,9 +84,11 @@ def partition_info(
     return PartitionInfo(
         name=name,
         state=state,
-        reason=barred or ("" if up else volume.problem or record.failure),
+        reason=barred or (_tried(record) if up else volume.problem or record.failure),
         image=record.image,
         image_sha256=record.image_sha256,
+        newer_image=wanted.target if wanted is not None and wanted.sha256 != record.image_sha256 else "",
+        trying=up and record.update is not None,
         accelerator=record.accelerator if up else "",
         encryption=volume.encryption,
         unlocked=volume.unlocked or up,
@@ -93,3 +98,7 @@ def partition_info(
         started_at=record.started_at if up else 0.0,
         unlock=None if up else volume.unlock,
     )
+
+
+def _tried(record: PartitionRecord) -> str:
+    return "" if record.update is None else f"It is being seen whether {record.image} comes up."

@@ -24,13 +24,14 @@ from ..domain.machine import Machine, MachineState, forget_secret
 from ..domain.spec import domain_name
 from ..storage.base import PartitionVolume
 from ..storage.interface import VolumeState
+from .bases import Bases
 from .fleet import Fleet
 from .images import ImageStore
 from .lease import LeaseKeeper, lease_step
 from .network import Networks
-from .partition_errors import NotCreated, NotRunning, NotStopped, PassphraseNeeded
+from .partition_errors import NotRunning, NotStopped, PassphraseNeeded
 from .partition_view import partition_info, volume_view
-from .slot import LOCKING_SECONDS, MakeRoom, PciFor, Slot, shut_down, start_paused
+from .slot import LOCKING_SECONDS, MakeRoom, PciFor, Prepare, Slot, granted_pci, shut_down, start_paused
 from .specs import Specs
 from .state import PARTITION_DOCUMENTS, PartitionRecord, State
 
@@ -68,6 +69,7 @@ class Partitions:
         make_room: MakeRoom,
     ) -> None:
         self._state = state
+        self.bases = Bases(state, images, volumes)
         self._make_room = make_room
         self._lease = lease
         self._asleep = False
@@ -93,14 +95,11 @@ class Partitions:
 
     def existing(self, name: Partition) -> PartitionRecord:
         """Raises NotCreated."""
-        record = self.record(name)
-        if record is None or not record.created:
-            raise NotCreated(partition=name)
-        return record
+        return self.bases.existing(name)
 
     def keep(self, name: Partition, record: PartitionRecord) -> None:
         """Write it down."""
-        self._state.put(PARTITION_DOCUMENTS[name], record)
+        self.bases.keep(name, record)
 
     def require_allowed(self, name: Partition) -> None:
         """Refuse what would open a locked partition's volume. Raises LeaseEnded, LockedByCommand."""
@@ -137,6 +136,7 @@ class Partitions:
             volume=await asyncio.to_thread(volume_view, volume),
             resources=self._specs.resources(name, self._fleet.inbox.in_force),
             barred=slot.note or self._lease.barred(name),
+            wanted=self._fleet.image_here(name),
         )
 
     def tell(self, name: Partition, note: str) -> None:
@@ -146,16 +146,21 @@ class Partitions:
 
     # What can be done
 
-    async def start(self, name: Partition, passphrase: bytearray) -> None:
+    async def start(self, name: Partition, passphrase: bytearray, prepare: Prepare | None = None) -> None:
         """Start a partition, or resume it if it is paused; nothing to do when it runs.
 
+        Args:
+            prepare: what is to be done with its open volume first, as it is off; else ``bases.settle``.
+
         Raises:
-            NotCreated, PassphraseNeeded, LeaseEnded, and whatever refuses a step.
+            NotCreated, PassphraseNeeded, LeaseEnded, NotStopped, and whatever refuses a step.
         """
         slot = self._slots[name]
         async with slot.lock:
             record = self.existing(name)
             machine = await self.machine_state(name)
+            if prepare is not None and machine is not MachineState.ABSENT:
+                raise NotStopped(partition=name)
             if machine is MachineState.RUNNING:
                 return
             self._lease.require(name)
@@ -171,6 +176,8 @@ class Partitions:
                     if not passphrase:
                         raise PassphraseNeeded(partition=name)
                     await asyncio.to_thread(volume.unlock, bytes(passphrase))
+                await asyncio.to_thread(self._machines[name].destroy)  # one that was half started
+                record = await asyncio.to_thread(prepare or self.bases.settle, name)
                 await self._start(name, record)
             except TwinhullError as error:
                 self._state.log("refused", f"The {name} partition was not started: {error.code}")
@@ -192,10 +199,9 @@ class Partitions:
         async with AsyncExitStack() as undo:
             undo.push_async_callback(self._networks.down, name)
             undo.push_async_callback(asyncio.to_thread, machine.destroy)
-            await asyncio.to_thread(machine.destroy)
             await self._networks.bring_up(name, self._fleet.inbox.in_force)
             tap = await self._networks.tap(name)
-            pci = await self._pci(name)
+            pci = await granted_pci(name, self._pci_for, self._state)
             spec = self._specs.domain(
                 name,
                 record,
@@ -216,13 +222,6 @@ class Partitions:
             undo.pop_all()
         self._state.log("done", f"The {name} partition was started ({accelerator.value})")
 
-    async def _pci(self, name: Partition) -> list[str]:
-        """The PCI functions to start with; what is refused is logged, and the start goes on without it."""
-        granted, refused = await self._pci_for(name)
-        for address, reasons in refused.items():
-            self._state.log("refused", f"The {name} partition starts without {address}: {'; '.join(reasons)}")
-        return granted
-
     async def stop(self, name: Partition, *, force: bool) -> None:
         """Shut a partition down and wait; with ``force`` cut its power. Nothing to do when it is off.
 
@@ -232,7 +231,7 @@ class Partitions:
         """
         slot = self._slots[name]
         async with slot.lock:
-            record = self.existing(name)
+            self.existing(name)
             machine = await self.machine_state(name)
             if machine is MachineState.ABSENT:
                 await self._has_stopped(name)
@@ -240,20 +239,23 @@ class Partitions:
             slot.doing = "stopping"
             self._on_change("partitions")
             try:
-                if force:
-                    await asyncio.to_thread(self._machines[name].destroy)
-                else:
+                if not force:
                     if machine is MachineState.PAUSED:
                         self._lease.require(name)
                         await self._networks.adopt(name)
                         await asyncio.to_thread(self._machines[name].resume)
                     await shut_down(name, self._machines[name], slot, SHUTDOWN_SECONDS)
-                # Only now: a guest still there with "stopped" on record counts as never having run.
-                self.keep(name, msgspec.structs.replace(record, wanted="stopped"))
-                await self._has_stopped(name)
+                await self.end(name)
             finally:
                 slot.doing = None
                 self._on_change("partitions")
+
+    async def end(self, name: Partition) -> None:
+        """Cut a machine's power, if it has any, and write down that it is off; the caller holds the lock."""
+        await asyncio.to_thread(self._machines[name].destroy)
+        # Only now: a guest still there with "stopped" on record counts as never having run.
+        self.keep(name, msgspec.structs.replace(self.existing(name), wanted="stopped"))
+        await self._has_stopped(name)
 
     async def _has_stopped(self, name: Partition) -> None:
         """The machine is gone: take its network away and write down that it is off."""
@@ -468,9 +470,7 @@ class Partitions:
                 if machine is MachineState.RUNNING:
                     with suppress(TwinhullError):
                         await shut_down(name, self._machines[name], slot, LOCKING_SECONDS)
-                await asyncio.to_thread(self._machines[name].destroy)
-                self.keep(name, msgspec.structs.replace(record, wanted="stopped"))
-                await self._has_stopped(name)
+                await self.end(name)
             finally:
                 slot.doing = None
                 self._on_change("partitions")

@@ -10,8 +10,6 @@ that would have to be remembered are refused (``Rule.in_safe_mode``).
 from __future__ import annotations
 
 import logging
-import re
-import struct
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +24,7 @@ from twinhull_policy.names import Partition
 
 from ..storage.files import sync_directory
 from ..storage.paths import VolumePaths
+from ..storage.standing import read_standing, unnamed
 from . import state_file
 from .paths import Paths
 from .state import PARTITION_DOCUMENTS, PartitionRecord, Position, State
@@ -35,11 +34,6 @@ logger = logging.getLogger(__name__)
 
 Source = Literal["copy", "volumes"]
 FIX = "Run 'sudo twinhull doctor --recover-state'; the damaged file is kept beside the new one."
-_BASE = re.compile(r"([0-9a-f]{64})\.qcow2")
-_BASE_NAME_BYTES = 1023
-"""Longest name of a backing file (QEMU, docs/interop/qcow2.txt)."""
-_OVERLAY = struct.Struct(">4sIQIIQ")
-"""Magic, version, offset and length of the backing file's name, cluster bits, disk size."""
 
 
 class InSafeMode(TwinhullError):
@@ -176,20 +170,15 @@ def _record_of(overlay: Path) -> PartitionRecord | None:
     The image is verified before a start all the same. The machine gets another UUID than before.
     """
     try:
-        with overlay.open("rb") as file:
-            magic, _, offset, length, _, size = _OVERLAY.unpack(file.read(_OVERLAY.size))
-            if magic != b"QFI\xfb" or not 0 < length <= _BASE_NAME_BYTES:
-                return None
-            file.seek(offset)
-            base = _BASE.fullmatch(Path(file.read(length).decode("utf-8", "replace")).name)
-    except (OSError, struct.error, ValueError):
+        found = read_standing(overlay)
+    except (OSError, ValueError):
         return None
-    if base is None or not 0 < size <= 2**44:
+    if found is None:
         return None
     return PartitionRecord(
         uuid=str(uuid5(NAMESPACE_URL, overlay.absolute().as_uri())),
-        image=f"images/recovered-{base[1][:16]}.qcow2",
-        image_sha256=base[1],
-        disk_gib=-(-size // 2**30),
+        image=unnamed(found.sha256),
+        image_sha256=found.sha256,
+        disk_gib=found.disk_gib,
         created=True,
     )

@@ -262,6 +262,12 @@ class DaemonService(DaemonInterface):
         await self.core.disks.reset(_partition(name))
 
     @guarded
+    async def update_partition(self, name: str, passphrase: int) -> None:
+        partition = _partition(name)
+        async with secrets(passphrase) as (secret,):
+            await self.core.updates.update(partition, secret)
+
+    @guarded
     async def list_snapshots(self, name: str) -> str:
         return _json(await self.core.disks.snapshots(_partition(name)))
 

@@ -12,11 +12,14 @@ from ..domain.connection import Hypervisor
 from ..domain.machine import Machine, MachineState, forget_secret, volume_secret
 from ..storage.base import PartitionVolume
 from .partition_errors import StillRunning
+from .state import PartitionRecord, State
 
 PciFor = Callable[[Partition], Awaitable[tuple[list[str], dict[str, list[str]]]]]
 """The PCI functions a partition starts with, and those it may not have and why."""
 MakeRoom = Callable[[Partition, int], Awaitable[None]]
 """Told who is about to start, and with how many MiB."""
+Prepare = Callable[[Partition], PartitionRecord]
+"""Done with an open volume before its machine is there; blocks. The record to start by."""
 LOCKING_SECONDS = 60.0
 """How long a guest may take to shut down, without a network, once its partition is locked."""
 
@@ -35,6 +38,14 @@ class Slot:
         self.doing: PartitionState | None = None
         self.note = ""
         self.stopped = asyncio.Event()
+
+
+async def granted_pci(name: Partition, pci_for: PciFor, state: State) -> list[str]:
+    """The PCI functions to start with; what is refused is logged, and the start goes on without it."""
+    granted, refused = await pci_for(name)
+    for address, reasons in refused.items():
+        state.log("refused", f"The {name} partition starts without {address}: {'; '.join(reasons)}")
+    return granted
 
 
 def start_paused(hypervisor: Hypervisor, machine: Machine, volume: PartitionVolume, xml: str) -> None:

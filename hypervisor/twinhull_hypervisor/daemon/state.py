@@ -87,6 +87,15 @@ class Position(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     last_refusal: str = ""
 
 
+class ImageUpdate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An update to another golden image that has begun, and of which it is not known yet what came."""
+
+    sha256: str
+    """Of the new image."""
+    kept: str
+    """The snapshot that has the disk of before."""
+
+
 class PartitionRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A partition that exists: its identity and the image it stands on."""
 
@@ -102,6 +111,12 @@ class PartitionRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     failure: str = ""
     accelerator: Literal["", "kvm", "emulation"] = ""
     started_at: float = 0.0
+    images: dict[str, str] = {}
+    """Every image it ever stood on, name by hash, once it was updated: its disk says which one it is now."""
+    update: ImageUpdate | None = None
+    """There until the new image came up, or was given up."""
+    given_up: str = ""
+    """Hash of the image of the last update, if that did not come up."""
 
 
 class State:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 
-from twinhull_hypervisor.domain.spec import CGROUPS, Accelerator, Disk, DomainSpec, Network
+from twinhull_hypervisor.domain.spec import AGENT_CHANNEL, CGROUPS, Accelerator, Disk, DomainSpec, Network
 
 EMULATOR = "/usr/bin/qemu-system-x86_64"
 EMULATION_CPU = "Nehalem"
@@ -136,7 +136,7 @@ def add_devices(root: ET.Element, spec: DomainSpec) -> None:
     if spec.network is not None:
         add_network(devices, spec.network)
     agent = ET.SubElement(devices, "channel", type="unix")
-    ET.SubElement(agent, "target", type="virtio", name="org.qemu.guest_agent.0")
+    ET.SubElement(agent, "target", type="virtio", name=AGENT_CHANNEL)
     if spec.agent_channel:
         channel = ET.SubElement(devices, "channel", type="spicevmc")
         ET.SubElement(channel, "target", type="virtio", name="com.redhat.spice.0")

@@ -20,7 +20,7 @@ from twinhull_policy.names import Partition
 from twinhull_hypervisor.domain.connection import Hypervisor, is_absent, translated
 from twinhull_hypervisor.domain.errors import HypervisorRefused, NoMachine
 from twinhull_hypervisor.domain.memory import GuestMemory
-from twinhull_hypervisor.domain.spec import domain_name
+from twinhull_hypervisor.domain.spec import AGENT_CHANNEL, domain_name
 
 
 class MachineState(StrEnum):
@@ -126,6 +126,16 @@ class Machine:
                 return MachineState.ABSENT
             raise
 
+    def agent_is_there(self) -> bool:
+        """Whether a program in the guest has opened its agent's channel, which takes a system that came up.
+
+        No byte of the guest's is read for it. Raises NoMachine, HypervisorRefused.
+        """
+        domain = self._domain()
+        with translated(f"look for the agent of {self._partition.value}"):
+            definition = domain.XMLDesc(0)
+        return agent_connected(definition)
+
     def memory(self) -> GuestMemory:
         """What the machine has of memory, as its guest says too. Raises NoMachine, HypervisorRefused."""
         domain = self._domain()
@@ -151,6 +161,14 @@ class Machine:
             fd = int(domain.openGraphicsFD(0, 0))
         os.set_inheritable(fd, False)
         return fd
+
+
+def agent_connected(xml: str) -> bool:
+    """Whether a live definition says so of the agent's channel (formatdomain.html, "Channel")."""
+    targets = ElementTree.fromstring(xml).iterfind("devices/channel/target")  # noqa: S314 - libvirt's own
+    return any(
+        target.get("name") == AGENT_CHANNEL and target.get("state") == "connected" for target in targets
+    )
 
 
 def guest_memory(most: int, untrusted_said: Mapping[str, int]) -> GuestMemory:

@@ -12,6 +12,9 @@ from twinhull_policy.names import Partition
 
 from twinhull_hypervisor.domain.errors import BadMachine
 
+AGENT_CHANNEL = "org.qemu.guest_agent.0"
+"""The port that QEMU's guest agent opens (qemu-ga(8))."""
+
 VCPUS = range(1, 65)
 MEMORY_MIB = range(64, 1024 * 1024 + 1)
 CPU_SHARES = range(2, 10001)

@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Literal
 from uuid import UUID, uuid5
@@ -25,7 +25,8 @@ from twinhull_hypervisor.storage.keys import KeyFile
 from twinhull_hypervisor.storage.paths import VolumePaths
 from twinhull_hypervisor.storage.server_share import Shares
 from twinhull_hypervisor.storage.slots import Argon2Cost, RecoveryCode, Secret
-from twinhull_hypervisor.storage.snapshots import LIMITS, Same, Snapshot, Snapshots
+from twinhull_hypervisor.storage.snapshots import LIMITS, MOVED, Same, Snapshot, Snapshots
+from twinhull_hypervisor.storage.standing import Standing, read_standing
 from twinhull_hypervisor.storage.told import told
 from twinhull_hypervisor.storage.tuning import for_this_machine
 from twinhull_hypervisor.tpm.chip import Tpm
@@ -175,8 +176,10 @@ class PartitionVolume(ABC):
         """It has its name. Raises OSError."""
 
     @abstractmethod
-    def _fit_to_go_back_to(self, target: Snapshot, disk: Path) -> Path | None:
-        """What _accept says, once a copy of a snapshot's disk is sure to fit. Raises SnapshotDamaged."""
+    def _fit_to_go_back_to(self, target: Snapshot, disk: Path, bases: Collection[str]) -> Path | None:
+        """What _accept says, once a snapshot's disk is sure to fit: it opens, and stands on what the present
+        one does or on one of ``bases``. Raises SnapshotDamaged.
+        """
 
     @property
     def paths(self) -> VolumePaths:
@@ -260,10 +263,16 @@ class PartitionVolume(ABC):
         return self.snapshots.make(name, progress)
 
     @told
-    def roll_back(self, snapshot_id: str, progress: Progress = lambda *_: None) -> str:
+    def roll_back(
+        self, snapshot_id: str, progress: Progress = lambda *_: None, bases: Collection[str] = ()
+    ) -> str:
         """Put a snapshot in the place of the present disk, which becomes a snapshot; the new one's id.
 
-        What a rollback kept is put back itself, any other as a copy. Passphrases stay as they are now.
+        What a rollback or an update kept is put back itself, any other as a copy. Passphrases stay as they
+        are now.
+
+        Args:
+            bases: hashes of the golden images that it may stand on, beside the present disk's.
 
         Raises:
             VolumeLocked: the snapshot has to be opened once before it is trusted.
@@ -272,20 +281,71 @@ class PartitionVolume(ABC):
         self._require_open()
         self.snapshots.settle()
         target = self.snapshots.get(snapshot_id)
-        moved = target.kind == "rollback"
-        if not moved:
+        if target.kind not in MOVED:
             self.snapshots.require_room()
+        return self._put(target, progress, bases, keep=True)
+
+    @told
+    def update(self, base: Path, disk_gib: int, snapshot_id: str, image: str) -> None:
+        """Put an empty disk over another base in the place of the present one, which becomes a snapshot.
+
+        Passphrases stay. Its machine must have stopped.
+
+        Args:
+            base, disk_gib: as :meth:`create` takes them.
+            snapshot_id: what the snapshot is to be called.
+            image: the new base's name, for a person.
+
+        Raises:
+            VolumeLocked: the new disk needs the key.
+            SnapshotsFull, DiskFull, VolumeFailed: all is as it was.
+        """
+        self._require_open()
+        self.snapshots.settle()
+        self.snapshots.require_room()
+        room = os.statvfs(self._paths.contents)
+        if room.f_bavail * room.f_frsize < LIMITS.spare_bytes:
+            raise DiskFull(what=f"an update of {self._partition.value}")
+        try:
+            self._write_disk(
+                base, disk_gib, lambda: self.snapshots.keep_present("update", image, snapshot_id)
+            )
+        finally:
+            self.snapshots.settle()
+
+    @told
+    def undo_update(self, snapshot_id: str, bases: Collection[str]) -> None:
+        """Put the disk that an update kept back into its place; the one that came with it is gone.
+
+        Raises:
+            VolumeLocked, NoSnapshot, SnapshotDamaged, VolumeFailed: both are still there.
+        """
+        self._require_open()
+        self.snapshots.settle()
+        self._put(self.snapshots.get(snapshot_id), lambda *_: None, bases, keep=False)
+
+    def stands_on(self) -> Standing | None:
+        """What the present disk says of itself; None if it says nothing. Raises VolumeLocked, OSError."""
+        self._require_open()
+        return read_standing(self._paths.overlay)
+
+    def _put(self, target: Snapshot, progress: Progress, bases: Collection[str], *, keep: bool) -> str:
+        """A snapshot in the present disk's place, which becomes one if it is to be kept; that one's id."""
         new_overlay, new_nvram = self._new_files()
+        kept = ""
         try:
             for source, new in ((target.nvram, new_nvram), (target.disk, new_overlay)):
-                if moved:
+                if target.kind in MOVED:
                     os.link(source, new)
                 else:
                     what = f"going back to a snapshot of {self._partition.value}"
                     copy(source, new, what, LIMITS.spare_bytes, progress)
-            backup = self._fit_to_go_back_to(target, new_overlay)
-            kept = self.snapshots.keep_present(target)
-            publish(new_nvram, self._paths.nvram)
+            backup = self._fit_to_go_back_to(target, new_overlay, bases)
+            if keep:
+                kept = self.snapshots.keep_present("rollback", target.name)
+                publish(
+                    new_nvram, self._paths.nvram
+                )  # else settle() does, with the disk that is present then
             publish(new_overlay, self._paths.overlay)  # from here on it is done
             self._accepted(backup)
         except OSError as error:
@@ -316,7 +376,9 @@ class PartitionVolume(ABC):
             path.unlink(missing_ok=True)
         return paths
 
-    def _write_disk(self, base: Path, disk_gib: int) -> None:
+    def _write_disk(
+        self, base: Path, disk_gib: int, keep_present: Callable[[], object] = lambda: None
+    ) -> None:
         """A fresh overlay and fresh UEFI variables, each whole before it gets its name; the overlay last."""
         if disk_gib not in DISK_GIB or not base.is_absolute():
             raise VolumeFailed(partition=self._partition.value, reason="its size or base is out of bounds")
@@ -329,6 +391,7 @@ class PartitionVolume(ABC):
             for path in (new_overlay, new_nvram):
                 sync_file(path)
             backup = self._accept(new_overlay)
+            keep_present()
             publish(new_nvram, self._paths.nvram)
             publish(new_overlay, self._paths.overlay)
             self._accepted(backup)

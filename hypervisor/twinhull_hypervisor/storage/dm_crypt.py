@@ -8,6 +8,7 @@ that while the volume is open its key is in the kernel alone.
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -36,6 +37,7 @@ from twinhull_hypervisor.storage.paths import VolumePaths
 from twinhull_hypervisor.storage.server_share import Shares
 from twinhull_hypervisor.storage.slots import Argon2Cost, Passphrase, RecoveryCode, wipe
 from twinhull_hypervisor.storage.snapshots import LIMITS, Snapshot
+from twinhull_hypervisor.storage.standing import stands_on_one
 from twinhull_hypervisor.storage.told import told
 from twinhull_hypervisor.tpm.chip import Tpm
 
@@ -197,6 +199,12 @@ class DmCryptVolume(PartitionVolume):
                 raise HeaderDamaged(partition=self._partition.value) from error
             raise
 
+    @told
+    def make_ready(self) -> None:
+        """As the interface says; what is told outside is put right, too, where a change was cut short."""
+        super().make_ready()
+        self._accepted(None)
+
     def let_go(self) -> None:
         """Nothing: no key is here, and its machine goes on."""
 
@@ -268,10 +276,10 @@ class DmCryptVolume(PartitionVolume):
         if not self._paths.head.exists() or self._paths.head.read_bytes() != head:
             write_atomically(self._paths.head, head)
 
-    def _fit_to_go_back_to(self, target: Snapshot, disk: Path) -> Path | None:
+    def _fit_to_go_back_to(self, target: Snapshot, disk: Path, bases: Collection[str]) -> Path | None:
         damaged = SnapshotDamaged(snapshot=target.id, partition=self._partition.value)
         try:
-            if not plain_disk.fits(disk, self._paths.overlay):
+            if not plain_disk.fits(disk, self._paths.overlay) and not stands_on_one(disk, bases):
                 raise damaged
         except header.BadHeader as error:
             raise damaged from error

@@ -1,10 +1,11 @@
 """Snapshots of a volume: whole copies of its disk and its UEFI variables, beside each other in a directory.
 
 Each copy has the disk's own header and opens with the volume's key, so none needs another, whichever goes
-first, and there is no chain of files for QEMU to follow. What a person calls going back is one rename:
+first, and there is no chain of files for QEMU to follow. What a person calls going back is one rename, and so
+is an update to another golden image:
 
-1. the present disk gets a second name, as a snapshot of kind ``rollback``, with its variables;
-2. the variables of then are put into their place, then the disk of then, by renames.
+1. the present disk gets a second name, as a snapshot of kind ``rollback`` or ``update``, with its variables;
+2. the other variables are put into their place, then the other disk, by renames.
 
 A snapshot whose disk *is* the present disk (the same inode) is therefore one of which step 2 did not happen.
 :meth:`Snapshots.settle` undoes it, so that being killed anywhere leaves all as it was or all as it was to be.
@@ -57,13 +58,20 @@ class SnapshotLimits:
 
 
 LIMITS = SnapshotLimits()
+MOVED: tuple[SnapshotKind, ...] = ("rollback", "update")
+"""Kept by a change of the disk, which undoing it puts back itself and not as a copy."""
+
+
+def new_snapshot_id() -> str:
+    """One that is free, as far as chance goes."""
+    return f"s-{secrets.token_hex(4)}"
 
 
 class Manifest(Closed, frozen=True):
     """``snapshot.json``.
 
     Attributes:
-        name: what the person called it; of kind ``rollback`` what was gone back to.
+        name: what the person called it; of kind ``rollback`` what was gone back to, of ``update`` the image.
         at: when, seconds since the epoch.
     """
 
@@ -163,12 +171,12 @@ class Snapshots:
             snapshot_id = self._publish(new)
         return self.get(snapshot_id)
 
-    def keep_present(self, target: Snapshot) -> str:
-        """Give the present disk and variables a second name: step 1 of going back to ``target``."""
-        with self._new("rollback", target.name) as new:
+    def keep_present(self, kind: SnapshotKind, name: str, snapshot_id: str = "") -> str:
+        """Give the present disk and variables a second name: step 1 of putting others in their place."""
+        with self._new(kind, name) as new:
             os.link(self._paths.overlay, new / "disk.qcow2")
             os.link(self._paths.nvram, new / "nvram.fd")
-            return self._publish(new)
+            return self._publish(new, snapshot_id)
 
     def settle(self) -> None:
         """Undo a rollback that was cut short, and remove what was left of one, or of a snapshot, half made.
@@ -246,9 +254,9 @@ class Snapshots:
             if directory.exists():
                 self._purge(directory)
 
-    def _publish(self, new: Path) -> str:
+    def _publish(self, new: Path, snapshot_id: str = "") -> str:
         sync_directory(new)
-        snapshot_id = f"s-{secrets.token_hex(4)}"
+        snapshot_id = snapshot_id or new_snapshot_id()
         publish(new, self._paths.snapshots / snapshot_id)
         sync_directory(self._paths.snapshots.parent)
         return snapshot_id

@@ -7,6 +7,7 @@ The overlay itself is QEMU-LUKS, its key slot holds our random key, and how that
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -33,6 +34,7 @@ from twinhull_hypervisor.storage.paths import VolumePaths
 from twinhull_hypervisor.storage.server_share import Shares
 from twinhull_hypervisor.storage.slots import Argon2Cost, Passphrase, RecoveryCode, wipe
 from twinhull_hypervisor.storage.snapshots import LIMITS, Snapshot
+from twinhull_hypervisor.storage.standing import stands_on_one
 from twinhull_hypervisor.storage.told import told
 from twinhull_hypervisor.tpm.chip import Tpm
 
@@ -149,11 +151,12 @@ class QemuLuksVolume(PartitionVolume):
             wipe(self._key)
             self._key = None
 
-    def _fit_to_go_back_to(self, target: Snapshot, disk: Path) -> Path:
+    def _fit_to_go_back_to(self, target: Snapshot, disk: Path, bases: Collection[str]) -> Path:
         """The backup of a disk's header, once it is sure that it opens and fits what is here."""
         damaged = SnapshotDamaged(snapshot=target.id, partition=self._partition.value)
         try:
-            if not header.read_header(disk).fits(header.read_header(self._paths.overlay)):
+            found = header.read_header(disk)
+            if not found.fits(header.read_header(self._paths.overlay)) and not stands_on_one(disk, bases):
                 raise damaged
         except header.BadHeader as error:
             raise damaged from error

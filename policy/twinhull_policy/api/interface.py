@@ -72,6 +72,7 @@ RULES: dict[str, Rule] = {
     "suspend_partition": Rule("org.twinhull.partition", in_safe_mode=True),
     "resume_partition": Rule("org.twinhull.partition", in_safe_mode=True),
     "reset_partition": Rule("org.twinhull.partition"),
+    "update_partition": Rule("org.twinhull.partition"),
     "list_snapshots": Rule("org.twinhull.read", in_safe_mode=True),
     "snapshot_partition": Rule("org.twinhull.partition"),
     "roll_back_partition": Rule("org.twinhull.partition"),
@@ -190,6 +191,15 @@ class DaemonInterface(DbusInterfaceCommonAsync, interface_name=INTERFACE):
     @dbus_method_async(input_signature="s", flags=DbusUnprivilegedFlag)
     async def reset_partition(self, name: str) -> None:
         """Throw away everything a stopped, unlocked partition wrote and go back to its golden image."""
+        raise NotImplementedError
+
+    @dbus_method_async(input_signature="sh", flags=DbusUnprivilegedFlag)
+    async def update_partition(self, name: str, passphrase: int) -> None:
+        """Start a stopped partition with an empty disk over the newer golden image that the status names.
+
+        The disk of before becomes a snapshot, and comes back by itself where the new image does not come up,
+        which the status tells. An empty passphrase as for a start.
+        """
         raise NotImplementedError
 
     @dbus_method_async(input_signature="s", result_signature="s", flags=DbusUnprivilegedFlag)

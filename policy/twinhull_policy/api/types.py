@@ -55,6 +55,10 @@ class PartitionInfo(Struct, frozen=True):
     image: str = ""
     """Name of the golden image it is based on."""
     image_sha256: str = ""
+    newer_image: str = ""
+    """Name of the golden image that the server names instead and that is here to be updated to."""
+    trying: bool = False
+    """Whether it runs after an update, and it is not known yet whether the new image comes up."""
     accelerator: Literal["", "kvm", "emulation"] = ""
     encryption: Literal["", "luks2-dm-crypt", "qemu-luks"] = ""
     unlocked: bool = False
@@ -75,8 +79,9 @@ class KeySlot(Struct, frozen=True):
     """Of an escrow: the employer's public key it is sealed to."""
 
 
-SnapshotKind = Literal["asked", "rollback"]
-"""Why a snapshot was made: somebody asked for it; going back to another one has kept what was there."""
+SnapshotKind = Literal["asked", "rollback", "update"]
+"""Why a snapshot was made: somebody asked for it; going back to another one, or an update to another golden
+image, has kept what was there."""
 SNAPSHOT_NAME_LIMIT = 60
 """Longest name of a snapshot, characters."""
 SNAPSHOT_LIMIT = 16
@@ -89,7 +94,8 @@ class SnapshotInfo(Struct, frozen=True):
     id: str
     kind: SnapshotKind
     name: str
-    """What the person called it, may be empty; of kind ``rollback`` the name of what was gone back to."""
+    """What the person called it, may be empty; of kind ``rollback`` the name of what was gone back to, of
+    ``update`` the new image's."""
     at: float
     bytes: int
     """It takes of the laptop's disk, at most; what file systems share is counted each time."""
