@@ -151,6 +151,13 @@ def test_a_volume_is_what_the_design_says(kernel_program: Path, disk: Path) -> N
         assert inside.holds("a guest's own words")
         inside.roll_back(back)
         assert inside.holds("something else instead")
+        # An update begins empty, and what was there comes back; its image is told outside, too.
+        assert inside.stands_on() == ["a", "a", 1]
+        inside.update("s-00c0ffee")
+        assert inside.stands_on() == ["b", "b", 2] and not inside.holds("something else instead")
+        inside.undo_update("s-00c0ffee")
+        inside.head_of("a")
+        assert inside.stands_on() == ["a", "a", 1] and inside.holds("something else instead")
         # It grows as its settings say, while it is open.
         inside.settings({**DISCARDING, "gib": 4})
         assert inside.grow() == 4 * GIB == inside.grow()

@@ -31,6 +31,7 @@ from twinhull_hypervisor.storage.choice import volume_of
 from twinhull_hypervisor.storage.dm_crypt import DmCryptVolume
 from twinhull_hypervisor.storage.remains import Remains
 from twinhull_hypervisor.storage.slots import Argon2Cost, RecoveryCode
+from twinhull_hypervisor.storage.standing import read_standing
 from twinhull_hypervisor.tpm.client import TpmClient
 from twinhull_policy.errors import TwinhullError
 from twinhull_policy.names import Partition
@@ -133,10 +134,14 @@ class Inside:
 
     def create(self, passphrase: str) -> None:
         """Make it, with one gigabyte for the guest."""
-        base = LAPTOP / "base.qcow2"
+        self.volume.create(self._base("a"), 1, passphrase.encode())
+
+    def _base(self, digit: str) -> Path:
+        """A golden image, by the digit that its hash is made of."""
+        base = LAPTOP / f"{digit * 64}.qcow2"
         if not base.exists():
             self.ran("qemu-img", "create", "-q", "-f", "qcow2", str(base), "1G")
-        self.volume.create(base, 1, passphrase.encode())
+        return base
 
     def unlock(self, passphrase: str) -> None:
         """Open it."""
@@ -175,6 +180,26 @@ class Inside:
     def roll_back(self, snapshot: str) -> str:
         """Go back; what was there."""
         return self.volume.roll_back(snapshot)
+
+    def update(self, snapshot: str) -> None:
+        """A fresh disk over another golden image; the present one becomes a snapshot of that id."""
+        self.volume.update(self._base("b"), 2, snapshot, "newer")
+
+    def undo_update(self, snapshot: str) -> None:
+        """Have the disk of before back."""
+        self.volume.undo_update(snapshot, ["a" * 64])
+
+    def stands_on(self) -> list[Any]:
+        """By which digit the disk's image is called, inside and as is told outside; the disk's GiB."""
+        inside, outside = self.volume.stands_on(), read_standing(self.volume.paths.head)
+        assert inside is not None and outside is not None
+        return [inside.sha256[0], outside.sha256[0], inside.disk_gib]
+
+    def head_of(self, digit: str) -> None:
+        """What is told outside is wrong, as where a change was cut short; then a machine gets the disk."""
+        head = self.volume.paths.head
+        head.write_bytes(head.read_bytes().replace(digit.encode() * 64, b"c" * 64))
+        self.volume.make_ready()
 
     def snapshots(self) -> list[str]:
         """Their names."""
