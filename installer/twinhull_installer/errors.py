@@ -146,3 +146,54 @@ class NotACommit(InstallerError):
 
     code = "TH-INS-022"
     next_step = "Build from a git clone, or set SOURCE_DATE_EPOCH to the seconds since 1970 of this release."
+
+
+class BadAnswers(InstallerError):
+    """The answer file is not as docs/answers.md says: {reason}."""
+
+    code = "TH-INS-024"
+    next_step = (
+        "Correct the file; /opt/twinhull/lib/docs/answers.md has a complete example. Nothing was changed."
+    )
+
+
+class NoSuchOwner(InstallerError):
+    """The owner {owner} has no account of a person on this computer."""
+
+    code = "TH-INS-025"
+    next_step = "Make the account first, or name another one in 'laptop.host'. Nothing was changed."
+
+
+class NotConfined(InstallerError):
+    """This kernel has no mandatory access control driver (AppArmor, SELinux), so no partition would start."""
+
+    code = "TH-INS-026"
+    next_step = 'Boot it with AppArmor, or accept less with "allow_unconfined": true. Nothing was changed.'
+
+
+class NoMemory(InstallerError):
+    """The personal partition is to have {wanted} MiB of memory, and this computer has {there} MiB."""
+
+    code = "TH-INS-027"
+    next_step = "Give it less in 'laptop.host.personal'. Nothing was changed."
+
+
+class NoRoom(InstallerError):
+    """{path} has {free} GB free, and the volumes and images need {needed} GB."""
+
+    code = "TH-INS-028"
+    next_step = "Free some space there, or make 'laptop.volumes' smaller. Nothing was changed."
+
+
+class ServerNotReached(InstallerError):
+    """The fleet server {url} cannot be reached: {reason}."""
+
+    code = "TH-INS-029"
+    next_step = "Check the address and this computer's network. Nothing was changed."
+
+
+class NotTheServer(InstallerError):
+    """What answers at {url} is not the server that the token is of."""
+
+    code = "TH-INS-030"
+    next_step = "Check address and token; if both are right, somebody is between. Nothing was changed."

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
 
 import pytest
+from twinhull_installer.debian.tree import CLIENT, SERVER
 
 from .container import QUICKSTART, Container, container
+from .packages import Packages, Workshop
 
 INSTALL_SECONDS = 1500.0
 UP = ("--small", "--headless", "--yes")
@@ -38,3 +41,26 @@ def installed(started: Container, before: set[str]) -> Container:
     done = started.run(QUICKSTART, *UP, seconds=INSTALL_SECONDS)
     assert "Done in" in done.stdout
     return started
+
+
+@pytest.fixture(scope="session")
+def client_workshop(started: Container, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
+    """Where the laptop's package is packed."""
+    workshop = Workshop(CLIENT, tmp_path_factory.mktemp("client"), started)
+    yield workshop
+    shutil.rmtree(workshop.root)
+
+
+@pytest.fixture(scope="session")
+def packages(client_workshop: Workshop) -> Packages:
+    """Two versions of the laptop's package."""
+    return client_workshop.pack_both()
+
+
+@pytest.fixture(scope="session")
+def server(started: Container, tmp_path_factory: pytest.TempPathFactory) -> Packages:
+    """Two versions of the fleet server's package."""
+    workshop = Workshop(SERVER, tmp_path_factory.mktemp("server"), started)
+    made = workshop.pack_both()
+    shutil.rmtree(workshop.root)
+    return made

@@ -5,24 +5,12 @@ In this order, in one container: each test goes on from where the one before it 
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-
 import pytest
-from twinhull_installer.debian import command, libraries
-from twinhull_installer.debian.command import Release
-from twinhull_installer.debian.tree import CLIENT, SERVER, Kind
-from twinhull_installer.run import Runner
-
-from tests.lab.image import REPOSITORY
 
 from .container import Container
+from .packages import NEW, OLD, Packages, dpkg, exists, failed, version
 from .test_laptop import main_pid
 
-OLD, NEW = Release("0.1.0+1", 1_767_225_600), Release("0.1.0+2", 1_767_225_700)
-INSTALL_SECONDS = 600.0
 CORE = ("twinhull-netd", "twinhull-devd", "twinhull-fetch", "twinhulld")
 """What an upgrade restarts."""
 VOLUME = "/var/lib/twinhull/volumes/personal/overlay.qcow2"
@@ -33,60 +21,12 @@ SLICES = {"corporate": ("/twinhull/corporate", "0"), "personal": ("/twinhull_per
 """Where each partition's machine is put, and what libvirt's hook says to the kernel about it."""
 
 
-@dataclass(frozen=True)
-class Packages:
-    """Where the packages are in the container."""
-
-    old: str
-    new: str
-
-
-def pack(kind: Kind, work: Path, container: Container) -> Packages:
-    """Two versions of a package, without the libraries that draw, which take most of the time and space."""
-    runner = Runner(work / "log")
-    house = libraries.gather(runner, REPOSITORY, command.WHEELHOUSES)
-    root = command.make_tree(runner, kind, REPOSITORY, house, OLD, work, compiled=False)
-    for name in ("PySide6", "shiboken6"):
-        shutil.rmtree(root / kind.site / name, ignore_errors=True)
-    copied = []
-    for release in (OLD, NEW):
-        package = command.pack(runner, kind, REPOSITORY, root, release, work, "none")
-        copied.append(container.bring(package))
-        shutil.rmtree(root / "DEBIAN")
-    return Packages(*copied)
-
-
-@pytest.fixture(scope="module")
-def packages(started: Container, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Packages]:
-    work = tmp_path_factory.mktemp("packages")
-    yield pack(CLIENT, work, started)
-    shutil.rmtree(work)
-
-
-def dpkg(container: Container, *words: str, check: bool = True) -> tuple[int, str]:
-    done = container.run("dpkg", *words, check=check, seconds=INSTALL_SECONDS)
-    return done.returncode, done.stdout + done.stderr
-
-
-def version(container: Container, name: str = "twinhull") -> str:
-    shown = container.run("dpkg-query", "-W", "-f", "${db:Status-Status} ${Version}", name, check=False)
-    return shown.stdout
-
-
 def invocation(container: Container, unit: str) -> str:
     return container.output("systemctl", "show", "--property=InvocationID", "--value", unit).strip()
 
 
 def guest_pid(container: Container) -> str:
     return container.output("pgrep", "-f", "guest=twinhull-test").strip()
-
-
-def exists(container: Container, path: str) -> bool:
-    return container.run("test", "-e", path, check=False).returncode == 0
-
-
-def failed(container: Container) -> str:
-    return container.output("systemctl", "--failed", "--no-legend", "--plain").strip()
 
 
 def test_an_installation_starts_nothing_and_is_whole(started: Container, packages: Packages) -> None:
@@ -191,8 +131,7 @@ def test_purging_leaves_disks_and_says_what_deletes_them(started: Container, pac
         assert not exists(started, path), path
 
 
-def test_a_fleet_outlives_its_package(started: Container, tmp_path: Path) -> None:
-    server = pack(SERVER, tmp_path, started)
+def test_a_fleet_outlives_its_package(started: Container, server: Packages) -> None:
     dpkg(started, "-i", server.old)
     started.run("runuser", "-u", "twinhull-server", "--", "twinhull-server", "init")
     started.run("systemctl", "enable", "--now", "twinhull-server.service")

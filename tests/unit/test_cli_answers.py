@@ -24,6 +24,11 @@ def test_a_private_file_is_read(tmp_path: Path) -> None:
     assert read_answers(written(tmp_path, GOOD)).passphrases() == {"corporate": "correct horse"}
 
 
+def test_what_is_for_the_packages_setup_is_read_past(tmp_path: Path) -> None:
+    laptop = ', "laptop": {"host": {"owner": "alex"}, "anything": [1]}}'
+    assert read_answers(written(tmp_path, GOOD[:-1] + laptop)).passphrases() == {"corporate": "correct horse"}
+
+
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660, 0o601])
 def test_a_file_open_to_others_is_refused(tmp_path: Path, mode: int) -> None:
     with pytest.raises(AnswersNotPrivate):
@@ -44,6 +49,8 @@ def test_a_file_open_to_others_is_refused(tmp_path: Path, mode: int) -> None:
         GOOD.replace("correct horse", "correct horse" * 100),
         GOOD[:-1] + ', "passphrase_personal": "correct horse"}',
         GOOD[:-1] + ', "start": 1}',
+        GOOD[:-1] + ', "laptop": {"host": }}',
+        GOOD[:-1] + ', "laptop": {"host": {}, "host": {}}}',
         f'{{"url": "https://fleet.example", "token": "{TOKEN}", "start": true}}',
         GOOD[:-1] + ', "passphrase_corporate": "another one, later"}',
         GOOD[:-1] + ', "url": "https://elsewhere.example"}',

@@ -25,7 +25,8 @@ PASSPHRASE_LEAST = 8
 class Answers(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a person would have typed. A partition is created only if its passphrase is given.
 
-    With ``start``, each of those is running in the end.
+    With ``start``, each of those is running in the end. ``laptop`` is for the package's setup, which has it
+    checked by the services that read it.
     """
 
     url: str
@@ -33,6 +34,7 @@ class Answers(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     passphrase_corporate: str = ""
     passphrase_personal: str = ""
     start: bool = False
+    laptop: msgspec.Raw = msgspec.Raw()
 
     def passphrases(self) -> dict[Partition, str]:
         """The passphrases given, by partition."""

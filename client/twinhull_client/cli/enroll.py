@@ -37,6 +37,9 @@ def enroll(
         Path | None,
         typer.Option(metavar="FILE", help="Read everything from an answer file (docs/answers.md)."),
     ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="With --answers: say whether the file is good, and do nothing.")
+    ] = False,
     device_code: Annotated[
         bool, typer.Option("--device-code", help="Show a code that an administrator lets in; no token.")
     ] = False,
@@ -55,6 +58,8 @@ def enroll(
         raise BadUsage(detail="Give one of --token, --token-file, --answers and --device-code.")
     if not device_code and not (server_fingerprint is None and initiator is None):
         raise BadUsage(detail="--server-fingerprint and --initiator go with --device-code.")
+    if check and answers is None:
+        raise BadUsage(detail="--check goes with --answers.")
     passphrases: dict[Partition, str] = {}
     start = False
     if answers is not None:
@@ -63,6 +68,9 @@ def enroll(
         read = read_answers(answers)
         if url is not None and url != read.url:
             raise BadUsage(detail="The address given is not the one in the answer file.")
+        if check:
+            output.say("The answer file is good, as far as can be said without the server.")
+            return
         url, token, passphrases, start = read.url, read.token, read.passphrases(), read.start
     if url is None:
         raise BadUsage(detail="The fleet server's address is missing.")

@@ -338,12 +338,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--fetch-dir", type=Path, default=Paths.fetch)
     parser.add_argument("--run-dir", type=Path, default=Paths.run)
     parser.add_argument("--probe-kernel", type=Path, default=PROBE_KERNEL)
+    parser.add_argument("--check", action="store_true", help="only say whether the settings can be used")
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     # It tells of every key that did not sign, which a root signed by two of three always has.
     logging.getLogger("tuf").setLevel(logging.WARNING)
     try:
         settings = load_settings(options.settings)
+        if options.check:
+            return 0
         try:
             bus = sd_bus_open_system()
         except SdBusBaseError as error:

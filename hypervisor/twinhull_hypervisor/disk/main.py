@@ -27,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--socket", type=Path, default=SOCKET_PATH, metavar="PATH")
     parser.add_argument("--settings", type=Path, default=SETTINGS_PATH, metavar="PATH")
     parser.add_argument("--directory", type=Path, default=DIRECTORY, metavar="DIR")
+    parser.add_argument("--check", action="store_true", help="only say whether the settings can be used")
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     os.umask(0o077)
@@ -35,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except TwinhullError as error:
         sys.stderr.write(f"{error.message}\n{error.code}. {error.next_step}\n")
         return error.blame.exit_status
+    if options.check:
+        return 0
     try:
         account = pwd.getpwnam(ipc.CORE_USER)
         owner = account.pw_uid, account.pw_gid

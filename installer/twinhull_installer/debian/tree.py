@@ -16,18 +16,29 @@ from twinhull_installer.run import LONG, Runner
 
 DOCUMENTS = Path("usr/share/doc")
 LIBRARY_UNITS = Path("usr/lib/systemd/system")
-SERVICES_MODULES = (
+INSTALLER_MODULES = (
     "__init__",
     "boot",
+    "confinement",
+    "context",
     "errors",
     "journal",
     "paths",
     "process",
+    "reach",
     "run",
     "services",
+    "setup",
+    "sizes",
+    "steps",
+    "system",
     "unitfile",
 )
-"""What ``/opt/twinhull/services`` is made of."""
+"""What the commands of ``OWN_COMMANDS`` are made of."""
+OWN_COMMANDS = ("services", "setup")
+"""In ``/opt/twinhull/lib``, of Debian's Python alone."""
+TYPED = ("services", "setup")
+"""Those among them that a person types, and finds in ``/opt/twinhull``."""
 ICON = "org.twinhull.Twinhull.svg"
 
 
@@ -182,13 +193,17 @@ def lay_out_system(kind: Kind, repository: Path, root: Path) -> None:
     )
     write(root / "etc/libvirt/hooks/qemu.d/twinhull", (host / "libvirt-hook").read_text("utf-8"), mode=0o755)
     library = root / kind.prefix / "lib"
-    for module in SERVICES_MODULES:
+    for module in INSTALLER_MODULES:
         write(
             library / f"twinhull_installer/{module}.py",
             (installer / f"twinhull_installer/{module}.py").read_text(),
         )
-    write(library / "services", (installer / "services").read_text(), mode=0o755)
-    link(root / kind.prefix / "services", Path("lib/services"))
+    for name in OWN_COMMANDS:
+        write(library / name, (installer / name).read_text(), mode=0o755)
+    for name in TYPED:
+        link(root / kind.prefix / name, Path("lib") / name)
+    rule = "config/50-twinhull-owner.rules"
+    write(library / rule, (installer / rule).read_text())
     for directory in ("systemd", "config/boot"):
         for path in sorted((installer / directory).iterdir()):
             if path.stem == "twinhull-server":
