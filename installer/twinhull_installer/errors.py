@@ -197,3 +197,10 @@ class NotTheServer(InstallerError):
 
     code = "TH-INS-030"
     next_step = "Check address and token; if both are right, somebody is between. Nothing was changed."
+
+
+class NotUp(InstallerError):
+    """The new version {version} does not come up: {reason}."""
+
+    code = "TH-INS-031"
+    next_step = "The version from before is put back; keep {log}, and install a later one."

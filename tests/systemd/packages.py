@@ -17,6 +17,8 @@ from tests.lab.image import REPOSITORY
 from .container import Container
 
 OLD, NEW = Release("0.1.0+1", 1_767_225_600), Release("0.1.0+2", 1_767_225_700)
+BROKEN = Release("0.1.0+1.1", 1_767_225_650)
+"""What is between the two, and does not come up."""
 INSTALL_SECONDS = 600.0
 
 

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 from twinhull_installer import corporate
+from twinhull_installer.debian.tree import CLIENT
 
 from tests.lab.payload import golden_images
 from tests.support.laptop import wait_for
 
 from .container import SOURCE, Container
-from .packages import NEW, Packages, apt, dpkg, exists, failed, version
+from .packages import BROKEN, NEW, OLD, Packages, Workshop, apt, dpkg, exists, failed, version
 from .test_laptop import guests, main_pid, status
 
 URL = "https://localhost:8443"
@@ -195,6 +196,37 @@ def test_the_owner_is_asked_for_no_password_and_nobody_else_may(published: Conta
     assert as_user(published, OWNER, "twinhull", "partition", "resume", "personal")[0] == 0
 
 
+def test_an_upgrade_that_does_not_come_up_is_taken_back(
+    published: Container, packages: Packages, client_workshop: Workshop
+) -> None:
+    """A core that explains itself and ends when it is to serve: dpkg has the old one back, and it runs."""
+
+    def ends(program: str) -> str:
+        return program.replace(
+            "import sys\n", "import sys\n\nif '--help' not in sys.argv:\n    sys.exit(7)\n", 1
+        )
+
+    core = CLIENT.environment / "bin/twinhulld"
+    broken = client_workshop.pack_changed(BROKEN, core, ends)
+    before, sequence = guests(published), status(published)["policy"]["sequence"]
+    ended, said = apt(published, "install", broken, check=False)
+    assert ended != 0
+    (sentence,) = [line for line in said.splitlines() if "the one from before runs on" in line]
+    assert BROKEN.version in sentence and sentence.endswith(".")
+    assert version(published) == f"installed {OLD.version}"
+    assert dpkg(published, "--verify", "twinhull") == (0, "")
+    assert "twinhull" not in dpkg(published, "--audit")[1]
+    dpkg(published, "--configure", "--pending")  # the bus's own trigger, which apt left
+    assert dpkg(published, "--audit") == (0, "")
+    apt(published, "check")
+    assert guests(published) == before
+    for unit in RESTARTED:
+        assert published.output("systemctl", "is-active", f"{unit}.service") == "active\n"
+    assert status(published)["policy"]["sequence"] == sequence and failed(published) == ""
+    for left in ("/var/lib/twinhull-upgrade", "/run/twinhull-upgraded"):
+        assert not exists(published, left)
+
+
 def test_an_upgrade_leaves_the_partitions_running(published: Container, packages: Packages) -> None:
     before, programs = guests(published), {unit: main_pid(published, unit) for unit in RESTARTED}
     assert set(before) == {"corporate", "personal"}
@@ -225,7 +257,8 @@ def test_removing_shuts_both_down_and_purging_deletes_no_partition(
     apt(published, "remove", "twinhull")
     assert published.run("pgrep", "-f", "guest=twinhull-", check=False).stdout == ""
     assert not exists(published, SETTINGS[1])
-    assert not exists(published, "/opt/twinhull")
+    for path in ("/opt/twinhull/setup", "/opt/twinhull/share", "/opt/twinhull/venv"):
+        assert not exists(published, path), path
     _, said = apt(published, "purge", "twinhull")
     for partition in ("corporate", "personal"):
         assert exists(published, f"/var/lib/twinhull/volumes/{partition}/keys.json")

@@ -33,9 +33,10 @@ INSTALLER_MODULES = (
     "steps",
     "system",
     "unitfile",
+    "upgrade",
 )
 """What the commands of ``OWN_COMMANDS`` are made of."""
-OWN_COMMANDS = ("services", "setup")
+OWN_COMMANDS = ("services", "setup", "upgrade")
 """In ``/opt/twinhull/lib``, of Debian's Python alone."""
 TYPED = ("services", "setup")
 """Those among them that a person types, and finds in ``/opt/twinhull``."""
