@@ -26,6 +26,8 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("QT_LOGGING_RULES", "qt.qpa.*=false")
 # whoever sits before this machine is not to be notified
 os.environ["DBUS_SESSION_BUS_ADDRESS"] = "disabled:"
+# nor is their own app to be brought to the front
+os.environ.pop("XDG_RUNTIME_DIR", None)
 QEMU = "/usr/bin/qemu-system-x86_64"
 
 OpenWindow = Callable[[], MainWindow]

@@ -27,6 +27,7 @@ from twinhull_client.gui.immortal import keep_singletons
 from twinhull_client.gui.language import CHOICES, speak
 from twinhull_client.gui.rail import VIEWS
 from twinhull_client.gui.resources import asset
+from twinhull_client.gui.running import Running, hand_over
 from twinhull_client.gui.screen_desk import SHOWN_STATES
 from twinhull_client.gui.window import AGAIN, MainWindow
 
@@ -153,6 +154,9 @@ def main(argv: list[str]) -> int:
         arguments = parse(argv)
     except SystemExit as leaving:  # argparse has said why
         return int(leaving.code or 0)
+    own = arguments.screenshot or arguments.view or arguments.language or arguments.theme != "system"
+    if not own and hand_over(arguments.link or ""):
+        return 0
     keep_singletons()
     app = QApplication.instance()
     if not isinstance(app, QApplication):
@@ -212,9 +216,14 @@ def _show(
         picture = Screenshot(
             window, arguments.screenshot, arguments.wait, arguments.settle, drawn=arguments.drawn
         )
+    running = None if arguments.screenshot else Running(window)
+    if running is not None:
+        running.opened.connect(window.open_again)
     window.show()
     QTimer.singleShot(0, window.client.start)  # the first window is there before the first word on the bus
     status = app.exec()
+    if running is not None:
+        running.close()
     window.shut_down()
     window.hide()
     window.deleteLater()

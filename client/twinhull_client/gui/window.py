@@ -409,6 +409,14 @@ class MainWindow(QMainWindow):
         if action in VIEWS:
             self.act(action)
 
+    def open_again(self, untrusted_link: str) -> None:
+        """Come to the front because the app was opened once more, and show what a link asks for."""
+        self._come_back("home" if untrusted_link else "")
+        QApplication.alert(self)  # where the desktop lets no window come to the front by itself
+        if untrusted_link:
+            self.enrol_desk.open_link(untrusted_link)
+            self.client.refresh()
+
     def _on_waiting(self, count: int) -> None:
         self.home.show_waiting(count)
         if count > self._waiting:
