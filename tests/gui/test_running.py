@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from twinhull_client.gui.running import FOLDER, LOCK, SOCKET, Running, hand_over
 
 from tests.gui.conftest import OpenWindow
 from tests.support.demonstration import demonstration_status
+from tests.support.source import ROOT
 from tests.support.standin_daemon import StandInDaemon
 
 LINK = "twinhull:enroll?server=https%3A%2F%2Ffleet.example%3A8443"
@@ -32,7 +34,9 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def started(*arguments: str) -> subprocess.Popen[str]:
     """The app, started once more."""
     code = "import sys; from twinhull_client.gui.main import main; sys.exit(main(sys.argv[1:]))"
-    return subprocess.Popen([sys.executable, "-c", code, *arguments], text=True)
+    path = os.pathsep.join(str(ROOT / part) for part in ("client", "policy"))
+    environment = {**os.environ, "PYTHONPATH": path}
+    return subprocess.Popen([sys.executable, "-c", code, *arguments], env=environment, text=True)
 
 
 def test_a_link_that_is_opened_later_reaches_the_app_that_runs(
@@ -41,20 +45,19 @@ def test_a_link_that_is_opened_later_reaches_the_app_that_runs(
     standin.status = demonstration_status(enrolled=False)
     window = open_window()
     qtbot.waitUntil(lambda: window.status is not None, timeout=PATIENCE)
-    running = Running()
-    running.opened.connect(window.open_again)
-    window.show_view("log")
-    window.showMinimized()
-    later = started(LINK)
-    qtbot.waitUntil(window.home.enrol.linked.isVisible, timeout=PATIENCE)
-    qtbot.waitUntil(lambda: later.poll() is not None, timeout=PATIENCE)
-    assert later.returncode == 0
-    assert not window.isMinimized()
-    window.show_view("log")
-    later = started()  # without a link it stays where it was
-    qtbot.waitUntil(lambda: later.poll() is not None, timeout=PATIENCE)
-    assert (later.returncode, window.view) == (0, "log")
-    running.close()
+    with closing(Running()) as running:
+        running.opened.connect(window.open_again)
+        window.show_view("log")
+        window.showMinimized()
+        later = started(LINK)
+        qtbot.waitUntil(window.home.enrol.linked.isVisible, timeout=PATIENCE)
+        qtbot.waitUntil(lambda: later.poll() is not None, timeout=PATIENCE)
+        assert later.returncode == 0
+        assert not window.isMinimized()
+        window.show_view("log")
+        later = started()  # without a link it stays where it was
+        qtbot.waitUntil(lambda: later.poll() is not None, timeout=PATIENCE)
+        assert (later.returncode, window.view) == (0, "log")
 
 
 def test_the_second_one_listens_to_nothing_and_follows_one_that_died(runtime: Path, qtbot: QtBot) -> None:

@@ -131,9 +131,7 @@ class Files:
         self._send(protocol.FileNothing(gesture, reason), None)
 
     def _request(self, kind: int, value: int = 0, content: bytes = b"") -> None:
-        self._number = int.from_bytes(
-            os.urandom(NUMBER_BYTES), "little"
-        )  # nobody answers before they are asked
+        self._number = int.from_bytes(os.urandom(NUMBER_BYTES), "little")  # nobody answers unasked
         self._expects = kind
         self._pipe.write(FRAME.pack(MAGIC, kind, self._number, value, len(content)) + content)
 
