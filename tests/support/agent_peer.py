@@ -29,7 +29,35 @@ CLIPBOARD = struct.pack("<B3x", 0)
 PATIENCE = 60.0
 
 
-class AgentPeer:
+class Peer:
+    """What a test puts at the end of a guest's channel; it listens on its own thread until it is closed."""
+
+    def __init__(self, connection: socket.socket, name: str) -> None:
+        self._socket = connection
+        self._thread = threading.Thread(target=self._listen, name=name)
+        self._thread.start()
+
+    def _listen(self) -> None:
+        raise NotImplementedError
+
+    def _exactly(self, size: int) -> bytes:
+        content = b""
+        while len(content) < size:
+            part = self._socket.recv(size - len(content))
+            if not part:
+                raise EOFError
+            content += part
+        return content
+
+    def close(self) -> None:
+        """End it."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join(PATIENCE)
+        self._socket.close()
+
+
+class AgentPeer(Peer):
     """The agent of one guest.
 
     Attributes:
@@ -38,12 +66,10 @@ class AgentPeer:
     """
 
     def __init__(self, connection: socket.socket) -> None:
-        self._socket = connection
         self._lock = threading.Lock()
         self.heard: list[tuple[int, bytes]] = []
         self.answer: Callable[[int, bytes], None] = lambda _kind, _data: None
-        self._thread = threading.Thread(target=self._listen, name="agent")
-        self._thread.start()
+        super().__init__(connection, "agent")
 
     def say(self, kind: int, data: bytes, *, announced: int | None = None) -> None:
         """Send one message; ``announced`` is the size it claims to have."""
@@ -85,22 +111,6 @@ class AgentPeer:
                         self.say(ANNOUNCE, struct.pack("<II", 0, CAPABILITIES))
                     self.heard.append((kind, data))
                     self.answer(kind, data)
-
-    def _exactly(self, size: int) -> bytes:
-        content = b""
-        while len(content) < size:
-            part = self._socket.recv(size - len(content))
-            if not part:
-                raise EOFError
-            content += part
-        return content
-
-    def close(self) -> None:
-        """End it."""
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._thread.join(PATIENCE)
-        self._socket.close()
 
 
 @contextmanager

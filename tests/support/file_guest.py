@@ -10,12 +10,11 @@ import os
 import socket
 import struct
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.support.agent_peer import PATIENCE, guest_with_channel
+from tests.support.agent_peer import Peer, guest_with_channel
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "installer/images/files/desktop/usr/lib/twinhull/files"
@@ -70,7 +69,7 @@ class Desk:
             process.wait(10)
 
 
-class FilePeer:
+class FilePeer(Peer):
     """What a test answers in the program's place.
 
     Attributes:
@@ -79,12 +78,10 @@ class FilePeer:
     """
 
     def __init__(self, connection: socket.socket) -> None:
-        self._socket = connection
         self.heard: list[tuple[int, int, bytes]] = []
         self.number = 0
         self.answer: Callable[[int, int, bytes], Answer] = lambda _kind, _value, _content: None
-        self._thread = threading.Thread(target=self._listen, name="files")
-        self._thread.start()
+        super().__init__(connection, "files")
 
     def say(self, kind: int, value: int, content: bytes, *, number: int, length: int | None = None) -> None:
         """Send one frame; ``length`` is what it claims to have."""
@@ -102,22 +99,6 @@ class FilePeer:
                 told = self.answer(kind, value, content)
                 if told is not None:
                     self.say(*told, number=number)
-
-    def _exactly(self, size: int) -> bytes:
-        content = b""
-        while len(content) < size:
-            part = self._socket.recv(size - len(content))
-            if not part:
-                raise EOFError
-            content += part
-        return content
-
-    def close(self) -> None:
-        """End it."""
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._thread.join(PATIENCE)
-        self._socket.close()
 
 
 @contextmanager

@@ -343,9 +343,8 @@ class PartitionVolume(ABC):
             backup = self._fit_to_go_back_to(target, new_overlay, bases)
             if keep:
                 kept = self.snapshots.keep_present("rollback", target.name)
-                publish(
-                    new_nvram, self._paths.nvram
-                )  # else settle() does, with the disk that is present then
+                # Otherwise settle() puts them there, by the disk that is present then.
+                publish(new_nvram, self._paths.nvram)
             publish(new_overlay, self._paths.overlay)  # from here on it is done
             self._accepted(backup)
         except OSError as error:
